@@ -362,6 +362,8 @@ class Kpi:
     owner_role: str | None = None
     data_source: str | None = None
     measure: Measure | None = None
+    factor: Decimal = Decimal(1)
+    """What numerator / denominator of an *entered* ratio is multiplied by (100 for percent); records have `measure`."""
     formula: str | None = None
     inputs: Mapping[str, Measure] = field(default_factory=dict)
     guard: Guard | None = None
