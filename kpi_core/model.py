@@ -460,13 +460,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How an open flow stands against the part of its target that is due by now (SEMANTICS.md, section 6)."""
+    """How an open flow stands against the part of its target that is due by now (SEMANTICS.md, section 6).
+
+    Of a range, `expected` is the low end and `expected_high` the high one.
+    """
 
     elapsed: Decimal
     expected: Decimal
     attainment: Decimal | None
     required_run_rate: Decimal | None
     active_days_left: int
+    expected_high: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
