@@ -306,12 +306,16 @@ class ActiveDays:
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """A rule as defined: type, percentage and channels (SEMANTICS.md, section 8)."""
+    """A rule as defined: type, percentage and channels (SEMANTICS.md, section 8).
+
+    `threshold` is 0 where the type has none. `status` is for `status_is`: that status or a worse one fires.
+    """
 
     type: str
     threshold: Decimal
     channels: tuple[str, ...] = ("dashboard",)
     id: int = 0
+    status: Status | None = None
 
 
 @dataclass(frozen=True, slots=True)
