@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -29,11 +30,21 @@ from kpi_core.store.duckdb_file import DuckDbFile
 from kpi_core.store.migrations import MIGRATIONS, Migration, migrate
 from kpi_core.store.schema import store_state
 
-__all__ = ["Store", "drop_store", "open_store", "utc_now"]
+__all__ = ["Store", "Versions", "drop_store", "open_store", "utc_now"]
 
 Clock = Callable[[], datetime]
 
 _open_files: weakref.WeakValueDictionary[Path, Store] = weakref.WeakValueDictionary()
+
+
+_VERSIONS = sa.select(store_state.c.data_version, store_state.c.catalog_version)
+
+
+class Versions(NamedTuple):
+    """Two numbers that only rise: with what boards show, and with what they are read by."""
+
+    data: int
+    catalog: int
 
 
 def utc_now() -> datetime:
@@ -53,7 +64,7 @@ class Store:
         self._counter = counter
         self._lock = threading.Lock()
         self._writer: int | None = None
-        self._version = 0
+        self._versions = Versions(0, 0)
         self._reads = engine if self.is_duckdb else _snapshots(engine)
 
     @contextmanager
@@ -63,25 +74,30 @@ class Store:
             yield connection
 
     @contextmanager
-    def write(self, *, touches_data: bool = True) -> Iterator[sa.Connection]:
+    def write(self, *, touches_data: bool = True, touches_catalog: bool = False) -> Iterator[sa.Connection]:
         """One transaction under the write lock: all of it, or nothing where the block raises.
 
         `touches_data=False` is for what no board shows; it counts as a write, but keeps the data version.
+        `touches_catalog=True` is for what values are read by: definitions, targets, datasets, the company's settings.
         """
         with self._turn():
             with self._transaction() as connection:
                 yield connection
-                writes, version = _count_write(connection, touches_data)
-            self._version = version
+                writes, versions = _count_write(connection, touches_data, touches_catalog)
+            self._versions = versions
             if self._counter is not None:
                 self._counter.note(writes)
 
     def data_version(self) -> int:
         """A number that rises with every write that boards may show, whichever process made it."""
+        return self.versions().data
+
+    def versions(self) -> Versions:
+        """The versions of the data and of the catalog; no statement on DuckDB, one on PostgreSQL."""
         if self.is_duckdb:
-            return self._version
+            return self._versions
         with self.engine.connect() as connection:
-            return int(connection.execute(sa.select(store_state.c.data_version)).scalar_one())
+            return Versions(*connection.execute(_VERSIONS).one())
 
     def bulk_insert(self, connection: sa.Connection, table: sa.Table | str, rows: pa.Table) -> int:
         """Insert an Arrow table by its columns' names; the number of rows. Columns left out take their defaults."""
@@ -136,9 +152,8 @@ class Store:
         """Bring the tables up to date and compare the write counter with the database."""
         migrate(self._transaction, self.clock, migrations)
         with self.engine.connect() as connection:
-            writes, self._version = connection.execute(
-                sa.select(store_state.c.writes, store_state.c.data_version)
-            ).one()
+            writes = connection.execute(sa.select(store_state.c.writes)).scalar_one()
+            self._versions = Versions(*connection.execute(_VERSIONS).one())
         if self._counter is not None:
             self._counter.compare(writes)
             self._counter.note(writes)
@@ -210,16 +225,20 @@ def _refuse_open_here(path: Path) -> None:
         )
 
 
-def _count_write(connection: sa.Connection, touches_data: bool) -> tuple[int, int]:
+def _count_write(connection: sa.Connection, touches_data: bool, touches_catalog: bool) -> tuple[int, Versions]:
     """Count this write, as its last statement: the row is locked on PostgreSQL from here to the commit only."""
     state = store_state.c
     counted = (
         sa.update(store_state)
-        .values(writes=state.writes + 1, data_version=state.data_version + int(touches_data))
-        .returning(state.writes, state.data_version)
+        .values(
+            writes=state.writes + 1,
+            data_version=state.data_version + int(touches_data),
+            catalog_version=state.catalog_version + int(touches_catalog),
+        )
+        .returning(state.writes, state.data_version, state.catalog_version)
     )
-    writes, version = connection.execute(counted).one()
-    return writes, version
+    writes, data, catalog = connection.execute(counted).one()
+    return writes, Versions(data, catalog)
 
 
 def _snapshots(engine: sa.Engine) -> sa.Engine:

@@ -68,10 +68,11 @@ _GROUND = Migration(
     steps=(
         *_table(
             "store_state",
-            "id INTEGER PRIMARY KEY, writes BIGINT NOT NULL, data_version BIGINT NOT NULL",
+            "id INTEGER PRIMARY KEY, writes BIGINT NOT NULL, data_version BIGINT NOT NULL, "
+            "catalog_version BIGINT NOT NULL",
             numbered=False,
         ),
-        "INSERT INTO store_state (id, writes, data_version) VALUES (1, 0, 0)",
+        "INSERT INTO store_state (id, writes, data_version, catalog_version) VALUES (1, 0, 0, 0)",
         *_table(
             "kpi_definitions",
             """key TEXT NOT NULL UNIQUE, name TEXT NOT NULL, description TEXT NOT NULL, category TEXT NOT NULL,

@@ -86,6 +86,7 @@ store_state = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     _column("writes", sa.BigInteger),
     _column("data_version", sa.BigInteger),
+    _column("catalog_version", sa.BigInteger),
 )
 
 kpi_definitions = sa.Table(
