@@ -34,9 +34,10 @@ from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kpi_core import formula as formulas
-from kpi_core.errors import InvalidDefinition, InvalidFormula, Problem
+from kpi_core.errors import InvalidDefinition, InvalidFormula, InvalidTarget, Problem
 from kpi_core.model import (
     ActiveDays,
     Aggregate,
@@ -63,6 +64,7 @@ from kpi_core.model import (
     Term,
     Unit,
 )
+from kpi_core.status import check_target
 
 __all__ = [
     "ALERT_TYPES",
@@ -622,11 +624,12 @@ def _wrong_column(name: object, time_column: str | None, before: Mapping[str, Co
 
 
 def _time_zone(fields: _Fields) -> str | None:
-    """Only its look: whether the zone exists is known where time zones are loaded."""
     zone = fields.text("time_zone", most=60)
-    if zone is not None and not re.fullmatch(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*", zone):
+    try:
+        return str(ZoneInfo(zone)) if zone else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         fields.problem("time_zone", f"expected a time zone such as Europe/Berlin, found {_shown(zone)}")
-    return zone
+    return None
 
 
 def _null_values(fields: _Fields) -> tuple[str, ...]:
@@ -1151,9 +1154,6 @@ def _target(fields: _Fields, direction: Direction, grains: tuple[Grain, ...], bo
     given = fields.raw("target")
     if given is None:
         return None
-    if direction is Direction.NEUTRAL:
-        fields.problem("target", "a neutral KPI takes no target; give it a `direction`, or take the target out")
-        return None
     if not isinstance(given, Mapping):
         given = {"value": given}
     inside = fields.inside("target", given)
@@ -1176,35 +1176,23 @@ def _target(fields: _Fields, direction: Direction, grains: tuple[Grain, ...], bo
 
 
 def _check_target(fields: _Fields, target: Target, direction: Direction, bounds: Bounds) -> None:
-    if direction is Direction.IN_RANGE:
-        fields.refuse(("value",), "direction in_range takes `low` and `high`, not `value`")
-        for name in ("low", "high"):
-            if not fields.has(name):
-                fields.problem(name, "is missing; direction in_range needs `low` and `high`")
-    else:
-        fields.refuse(("low", "high"), f"direction {direction} takes a `value`; a range goes with in_range")
-        if not fields.has("value"):
-            fields.problem("value", "is missing")
-    _check_scale(fields, target)
-    if target.period_start and target.period_end and target.period_start > target.period_end:
-        fields.problem("to", f"{target.period_end} is before `from`, {target.period_start}")
-    for name, number in (("value", target.value), ("low", target.low), ("high", target.high)):
+    """The rules are those of every target, wherever it comes from; here they get the names that the file has."""
+    numbers = {name: getattr(target, name) for name in ("value", "low", "high", "scale")}
+    if any(number is None and fields.has(name) for name, number in numbers.items()):
+        return  # unreadable, and said so: what follows from it is no news
+    if target.is_null and target.low is None and target.high is None:
+        fields.problem("low" if direction is Direction.IN_RANGE else "value", "is missing")
+    try:
+        check_target(target, direction)
+    except InvalidTarget as error:
+        for problem in error.problems:
+            fields.problem(_TARGET_FIELDS.get(problem.where, problem.where), problem.says)
+    for name, number in list(numbers.items())[:3]:
         if number is not None and _is_outside(number, bounds):
             fields.problem(name, f"{number} is outside the KPI's `bounds`; no value can reach it")
 
 
-def _check_scale(fields: _Fields, target: Target) -> None:
-    if target.scale is not None and target.scale <= 0:
-        fields.problem("scale", "expected a number above 0: how far from the target is a full miss?")
-    if target.low is not None and target.high is not None and target.low > target.high:
-        fields.problem("high", f"{target.high} is below `low`, {target.low}")
-    if fields.has("scale"):
-        return
-    if target.value == 0:
-        fields.problem("scale", "a target of 0 needs a scale: how far from 0 is a full miss?")
-    if target.low is not None and target.low == target.high:
-        says = f"a range with low = high needs a scale: how far from {target.low} is a full miss?"
-        fields.problem("scale", says)
+_TARGET_FIELDS: Final = {"period_start": "from", "period_end": "to"}
 
 
 def _is_outside(number: Decimal, bounds: Bounds) -> bool:
