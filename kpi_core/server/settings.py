@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import quote, quote_plus, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -36,6 +36,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 SHORTEST_SECRET = 32
 FEWEST_LETTERS = 10
+NOT_OURS = frozenset({"KPI_CHROMIUM"})
+"""Read by the browser tests, not by the product."""
 WELL_KNOWN = ("changeme", "change-me", "change_me", "secret", "password", "default", "example", "12345678", "insecure")
 
 
@@ -63,7 +65,7 @@ class Settings(BaseSettings):
 
     @field_validator("log_level", mode="before")
     @classmethod
-    def _lower(cls, level: Any) -> Any:
+    def _lower(cls, level: object) -> object:
         return level.lower() if isinstance(level, str) else level
 
     @field_validator("database_url")
@@ -94,11 +96,6 @@ class Settings(BaseSettings):
     @property
     def is_duckdb(self) -> bool:
         return self.database.startswith("duckdb")
-
-    @cached_property
-    def demo_database(self) -> str:
-        """Where the demo company lives: a file of its own, or (in a schema of its own) the same server."""
-        return f"duckdb:///{self.data_dir / 'demo.duckdb'}" if self.is_duckdb else self.database
 
     @property
     def secrets_dir(self) -> Path:
@@ -161,7 +158,8 @@ def redacted(text: str, url: str) -> str:
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)
+    ours = [name for name in environment if name.upper().startswith(PREFIX)]
+    unknown = sorted(name for name in ours if name.upper() not in known | NOT_OURS)
     if unknown:
         raise InvalidSetting("; ".join(_unknown_in_words(name, sorted(known)) for name in unknown))
 
@@ -190,7 +188,9 @@ def _checked_url(text: str) -> str:
     if url.drivername in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("duckdb", "postgresql+psycopg"):
-        raise ValueError(f"cannot keep our tables on {url.drivername!r}; use duckdb:///FILE or postgresql+psycopg://...")
+        raise ValueError(
+            f"cannot keep our tables on {url.drivername!r}; use duckdb:///FILE or postgresql+psycopg://..."
+        )
     if url.drivername == "duckdb" and not url.database:
         raise ValueError("a DuckDB database needs a file: duckdb:///path/to/kpi.duckdb")
     return url.render_as_string(hide_password=False)
