@@ -18,6 +18,7 @@ from kpi_core.periods import Calendar, is_active
 __all__ = ["roll_up"]
 
 ZERO = Decimal(0)
+PARTS_MISSING = "a ratio adds up only where numerator and denominator are both entered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,7 @@ def _add(kpi: Kpi, span: Span, days: list[_Day], have: int, of_days: int) -> Rea
 
 def _ratio(kpi: Kpi, span: Span, days: list[_Day], have: int, of_days: int) -> Reading:
     if any(day.numerator is None or day.denominator is None for day in days):
-        reason = "a ratio adds up only where numerator and denominator are both entered"
-        return Reading(kpi.id, span, None, reason=reason, have_days=have, of_days=of_days)
+        return Reading(kpi.id, span, None, reason=PARTS_MISSING, have_days=have, of_days=of_days)
     numerator = sum((day.numerator for day in days if day.numerator is not None), ZERO)
     denominator = sum((day.denominator for day in days if day.denominator is not None), ZERO)
     value = kpi.factor * numerator / denominator if denominator else None
