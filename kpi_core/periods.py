@@ -281,8 +281,10 @@ def active_days_in(start: date, end: date, active_days: ActiveDays, calendar: Ca
     """How many days of [start, end) carry a target; 0 where end <= start."""
     if end <= start:
         return 0
-    weeks, rest = divmod((end - start).days, 7)
     weekdays = active_days.weekdays
+    if len(weekdays) == 7 and not active_days.without_holidays:
+        return (end - start).days
+    weeks, rest = divmod((end - start).days, 7)
     first = start.isoweekday()
     count = weeks * len(weekdays) + sum((first + i - 1) % 7 + 1 in weekdays for i in range(rest))
     if active_days.without_holidays:
@@ -293,7 +295,7 @@ def active_days_in(start: date, end: date, active_days: ActiveDays, calendar: Ca
 def previous_active_day(day: date, active_days: ActiveDays, calendar: Calendar) -> date:
     """The last active day before `day`; the day before, where a year has none."""
     before = day - DAY
-    for _ in range(366):
+    for _ in range(366):  # days without any active weekday are not worth looking further back for
         if is_active(before, active_days, calendar):
             return before
         before -= DAY

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from statistics import median
+from typing import NamedTuple
 
 from kpi_core import display, periods
 from kpi_core.errors import InvalidTarget, Problem
@@ -359,24 +360,17 @@ def _is_above_zero(target: Target) -> bool:
 def pace(kpi: Kpi, value: Decimal, target: Target, elapsed: Decimal, active_days_left: int) -> Pace | None:
     """How an open flow stands against the part of its target that is due by now; None where it has no pace.
 
-    Target, range and scale are all multiplied by W. `attainment` is None while it is too early to judge (W < 0.20).
+    Target, range and scale are all multiplied by W, which is to say that V / W is judged against the whole target:
+    1 + s * (V - T * W) / (D * W) = 1 + s * (V / W - T) / D. `attainment` is None while it is too early (W < 0.20).
     """
-    if not has_pace(kpi, target):
+    expected = target.value if target.low is None else target.low
+    if expected is None or not has_pace(kpi, target):
         return None
-    due = _paced(target, elapsed)
-    expected = due.value if due.low is None else due.low
-    if expected is None:
-        return None
-    judged = None if elapsed < EARLIEST else attainment(value, due, kpi.direction)
-    return Pace(elapsed, expected, judged, _run_rate(kpi, value, target, active_days_left), active_days_left, due.high)
-
-
-def _paced(target: Target, elapsed: Decimal) -> Target:
-    """The part of a target that is due: section 2 with T, both ends of a range and a scale multiplied by W."""
-    value, low, high, scale = (
-        None if number is None else number * elapsed for number in (target.value, target.low, target.high, target.scale)
+    judged = None if elapsed < EARLIEST else attainment(value / elapsed, target, kpi.direction)
+    high = None if target.high is None else target.high * elapsed
+    return Pace(
+        elapsed, expected * elapsed, judged, _run_rate(kpi, value, target, active_days_left), active_days_left, high
     )
-    return Target(value=value, low=low, high=high, scale=scale)
 
 
 def _run_rate(kpi: Kpi, value: Decimal, target: Target, days_left: int) -> Decimal | None:
@@ -394,8 +388,7 @@ def _run_rate(kpi: Kpi, value: Decimal, target: Target, days_left: int) -> Decim
 # The score
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Verdict(NamedTuple):
     status: Status
     reason: str | None = None
     attainment: Decimal | None = None
@@ -424,11 +417,8 @@ class _Case:
     target: Target | None
     inactive: bool
     currency: str | None
-
-    @property
-    def is_part(self) -> bool:
-        """An open span holds a part of its value, unless the value was typed in for all of it."""
-        return self.state is SpanState.OPEN and not self.reading.typed
+    is_part: bool
+    """An open span holds a part of its value, unless the value was typed in for all of it."""
 
 
 def score(
@@ -458,7 +448,8 @@ def score(
     else:
         given = reading
     today = periods.local_day(now, calendar)
-    case = _Case(kpi, span, state, today, calendar, reading, target, inactive, currency)
+    is_part = state is SpanState.OPEN and not reading.typed
+    case = _Case(kpi, span, state, today, calendar, reading, target, inactive, currency, is_part)
     verdict = _verdict(case)
     through = reading.through
     return Score(
@@ -519,16 +510,19 @@ def _days(count: int | None) -> str:
 
 def _open_flow(case: _Case, value: Decimal, target: Target, reached: Decimal) -> _Verdict:
     """An open flow is judged by its pace, else every morning would be red."""
-    kpi = case.kpi
-    if not has_pace(kpi, target):
-        return _Verdict(Status.TOO_EARLY, WAITS_SIGNED if _can_fall(kpi) else WAITS_TARGET, reached)
-    elapsed = case.reading.elapsed
-    if elapsed is None:
-        return _Verdict(Status.TOO_EARLY, WAITS, reached)
-    stands = pace(kpi, value, target, elapsed, _days_left(case))
-    if stands is None or stands.attainment is None:
+    kpi, elapsed = case.kpi, case.reading.elapsed
+    stands = None if elapsed is None else pace(kpi, value, target, elapsed, _days_left(case))
+    if stands is None:
+        return _Verdict(Status.TOO_EARLY, _waits(kpi, target), reached)
+    if stands.attainment is None:
         return _Verdict(Status.TOO_EARLY, TOO_EARLY, reached, stands)
     return _Verdict(status_of(stands.attainment, kpi.direction, kpi.bands), None, reached, stands)
+
+
+def _waits(kpi: Kpi, target: Target) -> str:
+    if _can_fall(kpi):
+        return WAITS_SIGNED
+    return WAITS if has_pace(kpi, target) else WAITS_TARGET
 
 
 def _days_left(case: _Case) -> int:
