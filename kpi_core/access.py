@@ -125,15 +125,8 @@ def can(actor: Actor, action: Action, kpi: Kpi | None = None) -> Verdict:
         return Verdict(False, f"this token's scope does not let it {_WORDS[action]} anything")
     if kpi is None or action in ("create", "manage"):
         return _by_global_key(actor, action)
-    if action == "view":
-        return _view(actor, kpi)
     seen = _view(actor, kpi)
-    if not seen.allowed:
-        return Verdict(False, f"what cannot be seen cannot be changed: {seen.reason}")
-    if action == "delete":
-        return _by_global_key(actor, action)
-    said = _by_rows(actor, action, kpi)
-    return said if said is not None else _by_key(actor, action, kpi)
+    return seen if action == "view" else _change(actor, action, kpi, seen)
 
 
 def visibility(actor: Actor, kpi: Kpi) -> Literal["open", "locked", "hidden"]:
@@ -143,6 +136,15 @@ def visibility(actor: Actor, kpi: Kpi) -> Literal["open", "locked", "hidden"]:
     if can(actor, "view", kpi).allowed:
         return "open"
     return "hidden" if kpi.confidential else "locked"
+
+
+def _change(actor: Actor, action: Action, kpi: Kpi, seen: Verdict) -> Verdict:
+    if not seen.allowed:
+        return Verdict(False, f"what cannot be seen cannot be changed: {seen.reason}")
+    if action == "delete":
+        return _by_global_key(actor, action)
+    said = _by_rows(actor, action, kpi)
+    return said if said is not None else _by_key(actor, action, kpi)
 
 
 def _view(actor: Actor, kpi: Kpi) -> Verdict:

@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401 - a coder takes and gives whatever a field may hold
 """Frozen dataclasses to JSON and back, exactly: definitions are kept as documents and come back as they were.
 
 What equals its default is left out, so that a document reads well in a database shell and a new optional field needs
@@ -15,7 +16,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 __all__ = ["decode", "encode"]
 
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 def encode(value: Any, *, without: frozenset[str] = frozenset()) -> dict[str, Any]:
     """A dataclass as JSON; the fields named by `without` live elsewhere."""
-    fields = _fields(type(value))
+    fields = _fields(cast("Any", type(value)))
     return {
         name: field.write(getattr(value, name))
         for name, field in fields.items()
@@ -35,7 +36,7 @@ def encode(value: Any, *, without: frozenset[str] = frozenset()) -> dict[str, An
 
 def decode(kind: type[T], data: Mapping[str, Any], **more: Any) -> T:
     """The dataclass that was encoded; `more` gives the fields that live elsewhere."""
-    fields = _fields(kind)
+    fields = _fields(cast("Any", kind))  # mypy holds that types are not hashable
     return kind(**{name: fields[name].read(value) for name, value in data.items()}, **more)
 
 
@@ -48,7 +49,7 @@ class _Field:
 
 
 @cache
-def _fields(kind: type[Any]) -> dict[str, _Field]:
+def _fields(kind: Any) -> dict[str, _Field]:
     hints = get_type_hints(kind)
     return {field.name: _field(field, hints[field.name]) for field in dataclasses.fields(kind)}
 

@@ -77,5 +77,5 @@ def set_connected(connection: sa.Connection, key: str, connected: bool) -> None:
     connection.execute(sa.update(datasets).where(_TABLE.key == key).values(connected=connected))
 
 
-def _dataset(row: sa.Row[Any]) -> Dataset:
+def _dataset(row: sa.Row[*tuple[Any, ...]]) -> Dataset:
     return codec.decode(Dataset, row.definition, id=row.id)

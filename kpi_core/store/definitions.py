@@ -7,7 +7,7 @@ what is read. Alert rules of the definition are rows of `kpi_alerts` too, where 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -84,7 +84,8 @@ def save_all(
         _update(connection, kpi, now)
     stored = {kpi.key: kpi for kpi in load(connection)}
     touched = [stored[kpi.key] for kpi in kpis if stored[kpi.key] != before.get(kpi.key)]
-    _record_versions(connection, touched, by, now, redefines, notes)
+    how = {"redefines": redefines, "notes": notes, "changed_by": by, "changed_at": now}
+    _record_versions(connection, touched, how)
     _replace_alerts(connection, touched, by)
     return [stored[kpi.key] for kpi in kpis]
 
@@ -114,7 +115,7 @@ def versions(connection: sa.Connection, kpi_id: int) -> list[DefinitionVersion]:
     ]
 
 
-def _kpi(row: sa.Row[Any]) -> Kpi:
+def _kpi(row: sa.Row[*tuple[Any, ...]]) -> Kpi:
     return codec.decode(Kpi, row.definition, id=row.id, version=row.version, is_active=row.is_active)
 
 
@@ -166,14 +167,15 @@ def _update(connection: sa.Connection, kpi: Kpi, now: datetime) -> None:
     connection.execute(sa.update(kpi_definitions).where(_TABLE.id == kpi.id).values(fresh))
 
 
-def _record_versions(
-    connection: sa.Connection, kpis: Iterable[Kpi], by: str | None, now: datetime, redefines: bool, notes: str
-) -> None:
-    how = {"redefines": redefines, "notes": notes, "changed_by": by, "changed_at": now}
+def _record_versions(connection: sa.Connection, kpis: Iterable[Kpi], how: Mapping[str, Any]) -> None:
     rows = [
-        {"kpi_id": kpi.id, "version": kpi.version, "is_active": kpi.is_active}
-        | {"definition": json.dumps(_document(kpi))}
-        | how
+        {
+            "kpi_id": kpi.id,
+            "version": kpi.version,
+            "is_active": kpi.is_active,
+            "definition": json.dumps(_document(kpi)),
+            **how,
+        }
         for kpi in kpis
     ]
     bulk.insert_rows(connection, kpi_definition_versions, rows)

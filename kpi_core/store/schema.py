@@ -60,6 +60,7 @@ class Instant(TypeDecorator[datetime]):
 DECIMAL = sa.Numeric(38, 9)
 JSON = sa.JSON(none_as_null=True)
 metadata = sa.MetaData()
+_Type = sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]
 
 
 def _id(table: str) -> sa.Column[int]:
@@ -68,8 +69,8 @@ def _id(table: str) -> sa.Column[int]:
     return sa.Column("id", sa.BigInteger, sequence, server_default=sequence.next_value(), primary_key=True)
 
 
-def _column(name: str, kind: Any, **options: Any) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=False, **options)
+def _column(name: str, kind: _Type, *, unique: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, kind, nullable=False, unique=unique or None)
 
 
 schema_migrations = sa.Table(

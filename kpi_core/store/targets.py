@@ -68,7 +68,7 @@ def _row(target: Target) -> dict[str, Any]:
     }
 
 
-def _target(row: sa.Row[Any]) -> Target:
+def _target(row: sa.Row[*tuple[Any, ...]]) -> Target:
     return Target(
         value=row.target_value,
         low=row.low,

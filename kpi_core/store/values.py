@@ -10,7 +10,7 @@ Readings travel as Arrow tables of `READINGS`; `to_arrow` and `to_readings` turn
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
@@ -34,6 +34,7 @@ __all__ = [
     "to_arrow",
     "to_readings",
     "versions",
+    "versions_in",
     "window",
 ]
 
@@ -71,6 +72,7 @@ _SAYS = READINGS.names[3:15]
 """What makes a reading another one: all it says, but not who says so, when, or with what note."""
 
 _TABLE = kpi_values.c
+_IDENTITY = (_TABLE.kpi_id, _TABLE.period_type, _TABLE.period_date)
 _WINDOW_COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
     _TABLE.kpi_id,
     _TABLE.period_date,
@@ -81,7 +83,7 @@ _WINDOW_COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
     _TABLE.recorded_by,
     _TABLE.id,
 )
-WINDOW = [str(column.key) for column in _WINDOW_COLUMNS]
+WINDOW = [bulk.name_of(column) for column in _WINDOW_COLUMNS]
 """The columns of `window`, in their order."""
 
 
@@ -97,21 +99,31 @@ def window(
 
     `as_of`: as it was known at that moment. `kpi_ids`: of these alone.
     """
-    wanted = _current(grain, start, end, as_of)
+    asked = [_TABLE.period_type == grain.value, _TABLE.period_date >= start, _TABLE.period_date < end]
+    if as_of is not None:
+        asked.append(_TABLE.recorded_at <= as_of)
     if kpi_ids is not None:
-        wanted = wanted.where(_TABLE.kpi_id.in_(list(kpi_ids)))
-    return bulk.fetch(connection, wanted)
+        asked.append(_TABLE.kpi_id.in_(list(kpi_ids)))
+    return bulk.fetch(connection, _current(connection, _WINDOW_COLUMNS, asked, _IDENTITY[::2]))
 
 
-def _current(grain: Grain, start: date, end: date, as_of: datetime | None) -> sa.Select[Any]:
-    newest_first = (_TABLE.kpi_id, _TABLE.period_date, _TABLE.recorded_at.desc(), _TABLE.id.desc())
-    wanted = (
-        sa.select(*_WINDOW_COLUMNS)
-        .ext(distinct_on(_TABLE.kpi_id, _TABLE.period_date))
-        .where(_TABLE.period_type == grain.value, _TABLE.period_date >= start, _TABLE.period_date < end)
-        .order_by(*newest_first)
-    )
-    return wanted if as_of is None else wanted.where(_TABLE.recorded_at <= as_of)
+def _current(
+    connection: sa.Connection,
+    columns: Sequence[sa.ColumnElement[Any]],
+    asked: Sequence[sa.ColumnElement[bool]],
+    identity: Sequence[sa.ColumnElement[Any]],
+) -> sa.Select[*tuple[Any, ...]]:
+    """Of the rows asked for, the last recorded of each identity, ordered by it.
+
+    DuckDB finds the ids over three narrow columns and then reads the wide rows of those alone: 26 ms for a board of
+    1,000 KPIs out of 1.8 M rows, where DISTINCT ON carries all columns along and takes 65. PostgreSQL does DISTINCT ON
+    well, from its index.
+    """
+    rows = sa.select(*columns).where(*asked).order_by(*identity)
+    if connection.dialect.name == "duckdb":
+        last = sa.func.arg_max(_TABLE.id, sa.func.row(_TABLE.recorded_at, _TABLE.id))
+        return rows.where(_TABLE.id.in_(sa.select(last).where(*asked).group_by(*identity)))
+    return rows.ext(distinct_on(*identity)).order_by(_TABLE.recorded_at.desc(), _TABLE.id.desc())
 
 
 def append(
@@ -165,26 +177,23 @@ def changed_only(connection: sa.Connection, rows: pa.Table) -> pa.Table:
     days = pc.min_max(told["period_date"]).as_py()
     grains = pc.unique(told["period_type"]).to_pylist()
     with bulk.staged(connection, numbered, kpi_values) as name:
-        differs = _differing(name, days["min"], days["max"], grains)
+        differs = _differing(connection, name, days["min"], days["max"], grains)
         places = [row.id for row in connection.execute(differs)]
     return rows.take(pa.array(sorted(places), pa.int64()))
 
 
-def _differing(staged: str, first: date, last: date, grains: list[str]) -> sa.Select[Any]:
+def _differing(
+    connection: sa.Connection, staged: str, first: date, last: date, grains: list[str]
+) -> sa.Select[*tuple[Any, ...]]:
     """The staged rows that differ from the current version, by their `id`, which is their place."""
-    told = sa.table(staged, sa.column("id"), *(sa.column(name) for name in READINGS.names[:15])).c
-    identity = (_TABLE.kpi_id, _TABLE.period_type, _TABLE.period_date)
-    known = (
-        sa.select(*identity, *(_TABLE[name] for name in _SAYS))
-        .ext(distinct_on(*identity))
-        .where(_TABLE.period_date.between(first, last), _TABLE.period_type.in_(grains))
-        .order_by(*identity, _TABLE.recorded_at.desc(), _TABLE.id.desc())
-        .subquery("known")
-    ).c
-    same_place = sa.and_(*(told[column.name] == known[column.name] for column in identity))
-    says_else = sa.or_(*(told[name].is_distinct_from(known[name]) for name in _SAYS))
-    joined = told.id.table.outerjoin(known.kpi_id.table, same_place)
-    return sa.select(told.id).select_from(joined).where(sa.or_(known.kpi_id.is_(None), says_else))
+    told = sa.table(staged, sa.column("id"), *(sa.column(name) for name in READINGS.names[:15]))
+    asked = [_TABLE.period_date.between(first, last), _TABLE.period_type.in_(grains)]
+    says = [_TABLE[name] for name in _SAYS]
+    known = _current(connection, [*_IDENTITY, *says], asked, _IDENTITY).subquery("known")
+    same_place = sa.and_(*(told.c[column.name] == known.c[column.name] for column in _IDENTITY))
+    says_else = sa.or_(*(told.c[name].is_distinct_from(known.c[name]) for name in _SAYS))
+    joined = told.outerjoin(known, same_place)
+    return sa.select(told.c.id).select_from(joined).where(sa.or_(known.c.kpi_id.is_(None), says_else))
 
 
 def history(
@@ -206,7 +215,7 @@ def versions(connection: sa.Connection, kpi_id: int, span: Span) -> list[Reading
         .where(_TABLE.kpi_id == kpi_id, _TABLE.period_type == span.grain.value, _TABLE.period_date == span.start)
         .order_by(_TABLE.recorded_at, _TABLE.id)
     )
-    return [_reading(row._mapping, span) for row in connection.execute(found)]
+    return [_reading(dict(row._mapping), span) for row in connection.execute(found)]
 
 
 def _reading(row: Mapping[str, Any], span: Span) -> Reading:

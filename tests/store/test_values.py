@@ -29,7 +29,7 @@ FULL = Reading(
     Decimal("46.363636364"),
     numerator=Decimal(51),
     denominator=Decimal(110),
-    reason="a \"reason\", with\nlines",
+    reason='a "reason", with\nlines',
     have_days=6,
     of_days=7,
     through=datetime(2026, 11, 16, 14, 0, tzinfo=UTC),
