@@ -53,7 +53,9 @@ ENTRIES = (
 
 def main() -> None:
     home = session.house()
-    if home.needs_setup:
+    if (ticket := session.ticket()) is not None:
+        _only(lambda: sign_in.entering(ticket), "Sign in")
+    elif home.needs_setup:
         _only(welcome.administrator, "Welcome")
     elif (actor := session.current()) is None:
         _only(sign_in.page, "Sign in")

@@ -9,18 +9,11 @@ from kpi_core.model import Actor
 from kpi_core.server.passwords import SHORTEST
 from pages.ui import brand, session
 
-TICKET = "welcome_ticket"
-PEOPLE = "welcome_people"
-
 
 def administrator() -> None:
     """Step 1. The code comes with the link that the terminal shows."""
     with brand.narrow(480):
         brand.mark("Step 1 of 2 · Make your account")
-        if ticket := st.session_state.pop(TICKET, None):
-            with st.spinner("Signing you in …", show_time=False):
-                session.post("/session", ticket)
-            return
         with st.form("administrator"):
             st.subheader("Welcome")
             st.markdown("You are the first here, so you become the administrator.")
@@ -45,8 +38,7 @@ def _create(code: str, username: str, name: str, password: str, again: str) -> N
     except KpiError as error:
         st.error(str(error), icon=":material/error:")
         return
-    st.session_state[TICKET] = ticket
-    st.rerun()
+    session.enter(ticket)
 
 
 def start(actor: Actor) -> None:

@@ -17,7 +17,9 @@ from kpi_core.model import Actor
 from kpi_core.server.wiring import House, house
 from kpi_core.service.tracker import Tracker
 
-__all__ = ["actor", "address", "current", "house", "post", "session_id", "sign_out", "tracker"]
+__all__ = ["actor", "address", "current", "enter", "house", "post", "session_id", "sign_out", "ticket", "tracker"]
+
+TICKET = "sign_in_ticket"
 
 
 def actor() -> Actor:
@@ -61,9 +63,21 @@ def sign_out() -> NoReturn:
     st.stop()
 
 
-def post(path: str, ticket: str = "") -> None:
+def enter(ticket: str) -> NoReturn:
+    """Sign in with a ticket: the next run posts it, whatever page it would have shown."""
+    st.session_state[TICKET] = ticket
+    st.rerun()
+
+
+def ticket() -> str | None:
+    """The ticket that waits to be posted, if there is one; it is given once."""
+    waiting = st.session_state.pop(TICKET, None)
+    return waiting if isinstance(waiting, str) else None
+
+
+def post(path: str, said: str = "") -> None:
     """Have the browser post to `path` and load the page anew: a WebSocket can neither set nor clear a cookie."""
     st.html(
-        f'<script src="/session.js" data-post="{escape(path)}" data-ticket="{escape(ticket)}"></script>',
+        f'<script src="/session.js" data-post="{escape(path)}" data-ticket="{escape(said)}"></script>',
         unsafe_allow_javascript=True,
     )

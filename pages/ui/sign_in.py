@@ -16,32 +16,27 @@ from streamlit_authenticator import Authenticate
 from kpi_core.errors import SignInRefused
 from pages.ui import brand, session
 
-__all__ = ["page"]
+__all__ = ["entering", "page"]
 
 FIELDS = {"Form name": "Sign in", "Username": "User name", "Password": "Password", "Login": "Sign in"}
 STATE = "authentication_status"
 REFUSAL = "sign_in_refusal"
-TICKET = "sign_in_ticket"
 
 
 def page() -> None:
     """Sign-in at whatever address was asked for, so that a deep link leads there afterwards."""
     with brand.narrow():
         brand.mark("Sign in to see how the company is doing.")
-        if ticket := st.session_state.pop(TICKET, None):
-            st.session_state[STATE] = None
-            _enter(ticket)
-            return
         _form().login(fields=FIELDS, key="sign_in")
-        if st.session_state.get(TICKET):
-            st.rerun()
         if refusal := st.session_state.pop(REFUSAL, None):
             st.error(refusal, icon=":material/error:")
         st.caption("No account, or the password is lost? Your administrator can help.")
 
 
-def _enter(ticket: str) -> None:
-    with st.container(horizontal_alignment="center"), st.spinner("Signing you in …", show_time=False):
+def entering(ticket: str) -> None:
+    """What stands there for the moment in which the browser fetches its cookie."""
+    with brand.narrow():
+        brand.mark("Signing you in …")
         session.post("/session", ticket)
 
 
@@ -60,8 +55,7 @@ def _check(username: str, password: str) -> bool:
     except SignInRefused as refusal:
         st.session_state[REFUSAL] = str(refusal)
         return False
-    st.session_state[TICKET] = ticket
-    return True
+    session.enter(ticket)
 
 
 class _OurCheck:
