@@ -11,7 +11,7 @@ from decimal import localcontext
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kpi_core import formula
@@ -229,19 +229,21 @@ decimals = st.none() | st.decimals(allow_nan=True, allow_infinity=True)
 
 
 def _settles(text: str, lookup: Callable[[str, int], D | None]) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with suppress(InvalidFormula):
         outcome = evaluate(parse(text), lookup)
         assert (outcome.value is None) == bool(outcome.reason)
         assert outcome.value is None or outcome.value.is_finite()
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200), decimals)
 def test_any_text_is_a_value_or_a_reason_or_a_refusal(text: str, known: D | None) -> None:
     _settles(text, lambda key, offset: known)
 
 
+@settings(deadline=None)
 @given(soup, decimals, decimals)
 def test_any_row_of_right_words_is_a_value_or_a_reason_or_a_refusal(text: str, one: D | None, other: D | None) -> None:
     _settles(text, lambda key, offset: one if offset % 2 else other)
@@ -259,6 +261,7 @@ def trees(depth: int = 4) -> st.SearchStrategy[str]:
     return st.recursive(leaves, grow, max_leaves=2**depth)
 
 
+@settings(deadline=None)
 @given(trees(), st.lists(decimals, min_size=3, max_size=3))
 def test_every_well_formed_formula_parses_and_gives_a_decimal_or_a_reason(text: str, spans: list[D | None]) -> None:
     outcome = evaluate(parse(text), lambda key, offset: spans[offset])
@@ -266,6 +269,7 @@ def test_every_well_formed_formula_parses_and_gives_a_decimal_or_a_reason(text: 
     assert set(outcome.missing) <= {"a", "b"}
 
 
+@settings(deadline=None)
 @given(st.decimals(-(10**9), 10**9, places=4), st.decimals(-(10**9), 10**9, places=4))
 def test_sums_and_products_are_exact(one: D, other: D) -> None:
     assert value("a + b - a", a=one, b=other) == other
@@ -274,10 +278,10 @@ def test_sums_and_products_are_exact(one: D, other: D) -> None:
 
 def test_the_deepest_and_widest_formulas_take_milliseconds() -> None:
     text = "+".join(["sum(a, 400)"] * 5 + ["1"] * 110)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(10):
         evaluate(parse(text), lambda key, offset: D(1))
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 # --- the dependency order -------------------------------------------------------------------------------------------
@@ -312,6 +316,7 @@ def test_a_chain_of_thousands_is_ordered_without_recursion() -> None:
     assert order(chain)[0] == "k4999"
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcdefgh"), st.sets(st.sampled_from("abcdefgh"), max_size=3)))
 def test_an_order_is_right_or_the_circle_is_one(needs: dict[str, set[str]]) -> None:
     circle = formula.circle({key: sorted(names) for key, names in needs.items()})
