@@ -7,12 +7,22 @@ open internet has no account that the documentation names a password for.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection
+
+from kpi_core.server.passwords import Passwords
 from kpi_core.server.sessions import Sessions
 from kpi_core.store import Store, people
 
-__all__ = ["DemoUser", "add", "remove"]
+if TYPE_CHECKING:
+    from kpi_core.demo import Demo
+
+__all__ = ["DemoUser", "add", "invent", "remove", "tell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,30 +33,28 @@ class DemoUser:
     name: str
     role: str
     password: str = field(repr=False)
+    categories: frozenset[str] = frozenset()
+    id: str = ""
 
 
-PEOPLE = (
-    ("demo-admin", "Ada Admin", "admin", ()),
-    ("demo-ceo", "Carla Chief", "ceo", ()),
-    ("demo-sales", "Sam Sales", "sales_manager", ()),
-    ("demo-marketing", "Mia Marketing", "marketing_manager", ()),
-    ("demo-operations", "Omar Operations", "operations_manager", ()),
-    ("demo-finance", "Fay Finance", "finance_manager", ()),
-    ("demo-rep", "Rita Rep", "sales_rep", ()),
-    ("demo-lead", "Leo Lead", "team_lead", ("operations",)),
-    ("demo-viewer", "Vera Viewer", "viewer", ("sales", "marketing")),
-)
-"""Username, name, role, and the categories given to the person."""
+def invent(demo: Demo) -> tuple[DemoUser, ...]:
+    """The people, with fresh passwords. Nothing is stored yet."""
+    return tuple(
+        DemoUser(person.username, person.name, person.role, secrets.token_urlsafe(12), frozenset(person.categories))
+        for person in demo.people
+    )
 
 
-def add(sessions: Sessions) -> tuple[DemoUser, ...]:
-    """Make an account for each. Conflict where a real person has one of the names."""
-    made = []
-    for username, name, role, categories in PEOPLE:
-        user = DemoUser(username, name, role, secrets.token_urlsafe(12))
-        sessions.add_person(username, name, user.password, roles=[role], categories=categories, is_demo=True)
-        made.append(user)
-    return tuple(made)
+def add(conn: Connection, users: Iterable[DemoUser], passwords: Passwords, now: datetime) -> tuple[DemoUser, ...]:
+    """Make an account for each. Where a real person has the user name already, "demo-" is put before it."""
+    return tuple(_added(conn, user, passwords, now) for user in users)
+
+
+def tell(users: Iterable[DemoUser]) -> None:
+    """Show the passwords on the terminal, this once."""
+    lines = [f"  {user.username:<16}{user.role:<22}{user.password}\n" for user in users]
+    sys.stdout.write("\nThe demo company's people, whose passwords are shown this once:\n" + "".join(lines) + "\n")
+    sys.stdout.flush()
 
 
 def remove(store: Store, sessions: Sessions) -> None:
@@ -60,3 +68,17 @@ def remove(store: Store, sessions: Sessions) -> None:
             people.remove(conn, person_id)
     for person_id in gone:
         sessions.end_all(person_id)
+
+
+def _added(conn: Connection, user: DemoUser, passwords: Passwords, now: datetime) -> DemoUser:
+    if people.by_username(conn, user.username) is not None:
+        user = replace(user, username=f"demo-{user.username}")
+    account = people.Person(
+        username=user.username,
+        name=user.name,
+        password_hash=passwords.hash(user.password),
+        roles=frozenset({user.role}),
+        categories=user.categories,
+        is_demo=True,
+    )
+    return replace(user, id=people.add(conn, account, now).id)

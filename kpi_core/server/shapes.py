@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -21,9 +21,17 @@ from kpi_core.model import Card, Kpi, Reading, Score, SpanState, Target
 from kpi_core.model import Span as ModelSpan
 from kpi_core.service.tracker import Point
 
-__all__ = ["KpiListed", "KpiPage", "KpiWhole", "KpisByPeriod", "listed", "to_json", "whole"]
+__all__ = ["KpiListed", "KpiPage", "KpiWhole", "KpisByPeriod", "Period", "listed", "to_json", "whole"]
 
 Number = Annotated[Decimal, WithJsonSchema({"type": "number"})]
+
+
+class Period(StrEnum):
+    """What a board can be of: the tracking periods."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
 
 
 class Shape(BaseModel):

@@ -12,9 +12,10 @@ is made, the next start is as before, and what lies half-made is thrown away by 
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -28,10 +29,11 @@ from kpi_core.errors import Conflict
 from kpi_core.server import demo_people, log
 from kpi_core.server.definition_files import read_catalog
 from kpi_core.server.demo_people import DemoUser
+from kpi_core.server.passwords import Passwords
 from kpi_core.server.sessions import Sessions
 from kpi_core.server.settings import PROJECT, Settings, load, secret_key
 from kpi_core.service.tracker import Tracker
-from kpi_core.store import Store, drop_store, open_store, people, utc_now
+from kpi_core.store import Store, drop_store, open_store, utc_now
 from kpi_core.store import settings as kept
 
 __all__ = ["CATALOG", "House", "build", "house", "leave"]
@@ -40,8 +42,10 @@ CATALOG = PROJECT / "data" / "catalog"
 """The definitions that ship with the product."""
 SCHEMA = "demo"
 """The demo's place beside the main store: a schema, or the file demo.duckdb."""
+DEFAULT_SEED = 1
 START = "start"
-"""The setting that says how the company began: {"with": "demo", "seed": 7} or {"with": "empty"}."""
+"""The setting that says how the company began: {"with": "demo", "seed": 1, ...} or {"with": "empty"}."""
+PATIENCE_SECONDS = 30.0
 SETTLE_SECONDS = 0.5
 """How long a request that began before a swap may go on reading what was shown before."""
 REFRESH_LOCK = 7102
@@ -62,15 +66,19 @@ class _Shown:
 class House:
     """Everything a screen, a route, a job or a command needs. Made by `build`; safe to share between threads."""
 
-    def __init__(self, settings: Settings, main: Store, sessions: Sessions, *, clock: Clock) -> None:
+    def __init__(self, settings: Settings, main: Store, *, clock: Clock, passwords: Passwords) -> None:
         self.settings = settings
         self.main = main
-        self.sessions = sessions
         self.clock = clock
+        self.passwords = passwords
+        self.sessions = Sessions(main, secret=secret_key(settings), clock=clock, passwords=passwords)
+        self.command_secret = secrets.token_urlsafe(32)
+        """Of this run: what the command line shows to the server's loopback door (loopback.py)."""
         self._own = _Shown(main, Tracker(main, clock=clock))
         self._shown = self._own
+        self._swaps = 0
+        self._has_begun = False
         self._changing = Lock()
-        self._has_people = False
 
     @property
     def tracker(self) -> Tracker:
@@ -83,21 +91,24 @@ class House:
         return self._shown.store
 
     @property
+    def version(self) -> tuple[int, int]:
+        """Differs whenever anything that a screen shows may have changed; a swap of what is shown counts."""
+        return self._swaps, self._shown.store.data_version()
+
+    @property
     def is_demo(self) -> bool:
         return self._shown is not self._own
 
     @property
     def needs_setup(self) -> bool:
         """True until the first administrator is made; afterwards that way is closed for good."""
-        if not self._has_people:
-            with self.main.read() as conn:
-                self._has_people = any(not person.is_demo for person in people.load(conn))
-        return not self._has_people
+        return self.sessions.is_unclaimed
 
     @property
     def needs_start(self) -> bool:
-        """True until somebody chose between the demo company and an empty one."""
-        return not self._start()
+        """True until somebody chose between the demo company and an empty one. A choice stays made."""
+        self._has_begun = self._has_begun or bool(self._start())
+        return not self._has_begun
 
     def start_empty(self) -> None:
         """Begin with nothing. A demo company that is shown is removed."""
@@ -107,25 +118,28 @@ class House:
             with self.main.write() as conn:
                 self._note_start(conn, {"with": "empty"})
 
-    def start_demo(self, seed: int | None = None, on_progress: Progress | None = None) -> tuple[DemoUser, ...]:
-        """Make the demo company and show it. Returns its people with their passwords, which nobody can ask for again.
+    def start_demo(
+        self,
+        seed: int | None = None,
+        on_progress: Progress | None = None,
+        on_people: Callable[[Sequence[DemoUser]], None] = demo_people.tell,
+    ) -> None:
+        """Make the demo company and show it.
 
-        Raises Conflict where it is shown already, or is being made by somebody else just now.
+        `on_people` gets its people with their passwords, which nobody can ask for again; by default the terminal shows
+        them. Raises Conflict where a demo is shown already, or is being made by somebody else just now.
         """
         with self._change():
             if self.is_demo:
                 raise Conflict("the demo company is shown already; remove it first to make another")
-            shown, used = self._made(seed, on_progress)
+            self.sweep()
             try:
-                demo_people.remove(self.main, self.sessions)
-                users = demo_people.add(self.sessions)
-                with self.main.write() as conn:
-                    self._note_start(conn, {"with": "demo", "seed": used})
+                shown, users = self._made(DEFAULT_SEED if seed is None else seed, on_progress)
             except BaseException:
-                shown.store.close()
+                self.sweep()
                 raise
-            self._shown = shown
-            return users
+            self._show(shown)
+        on_people(users)
 
     def remove_demo(self) -> None:
         """Show the company's own data again; the demo's data, people and sessions are gone for good."""
@@ -134,30 +148,35 @@ class House:
                 raise Conflict("there is no demo company to remove")
             with self.main.write() as conn:
                 self._note_start(conn, {"with": "empty"})
-            demo_people.remove(self.main, self.sessions)
             self._leave_demo()
-            drop_store(self.settings.database, schema=SCHEMA)
+            self.sweep()
 
     def reconcile(self) -> None:
         """Show what the main store says is on: with several web processes, another may have changed it."""
         with self._change():
             wanted = self._start().get("with") == "demo"
             if wanted and not self.is_demo:
-                store = open_store(self.settings.database, schema=SCHEMA, clock=self.clock)
-                self._shown = _Shown(store, Tracker(store, clock=self.clock))
+                self._show(self._opened())
             elif self.is_demo and not wanted:
                 self._leave_demo()
 
+    def sweep(self) -> None:
+        """Throw away what a demo leaves behind: its people and its data. Only while it is not shown."""
+        demo_people.remove(self.main, self.sessions)
+        drop_store(self.settings.database, schema=SCHEMA)
+
     def refresh(self) -> None:
-        """Bring the numbers up to date: the demo goes on to this moment, and open spans are calculated again."""
+        """Bring the numbers up to date: the demo goes on to this moment, and open spans are calculated again.
+
+        Not while the demo is being made or removed, nor while another process does it: the next round will.
+        """
         with self._only_one() as mine:
             if not mine:
                 return
             if self.is_demo:
-                from kpi_core.demo import Demo  # noqa: PLC0415 - half a second that only a demo should cost
-                from kpi_core.service.demo import extend_demo  # noqa: PLC0415
+                from kpi_core.service.demo import extend_demo  # noqa: PLC0415 - only a demo should cost its import
 
-                extend_demo(self.tracker, Demo(seed=self._start()["seed"]))
+                extend_demo(self.tracker, read_catalog([CATALOG]))
             self.tracker.recalculate(SYSTEM)
 
     def close(self) -> None:
@@ -166,23 +185,29 @@ class House:
             self._shown.store.close()
         self.main.close()
 
-    def _made(self, seed: int | None, on_progress: Progress | None) -> tuple[_Shown, int]:
-        """A new demo company in its own store, after throwing away what a killed try may have left."""
-        from kpi_core.demo import Demo  # noqa: PLC0415 - half a second that only a demo should cost
+    def _made(self, seed: int, on_progress: Progress | None) -> tuple[_Shown, tuple[DemoUser, ...]]:
+        """A new demo company in its own store, and its people in the main one: all of it, or an error and a sweep."""
+        from kpi_core.demo import Demo  # noqa: PLC0415 - only a demo should cost its import
         from kpi_core.service.demo import load_demo  # noqa: PLC0415
 
-        demo = Demo() if seed is None else Demo(seed=seed)
-        catalog = read_catalog([CATALOG])
-        drop_store(self.settings.database, schema=SCHEMA)
-        store = open_store(self.settings.database, schema=SCHEMA, clock=self.clock)
+        now = self.clock()
+        demo = Demo.today(seed, self._own.tracker.company(SYSTEM).time_zone, now)
+        with self.main.write() as conn:
+            users = demo_people.add(conn, demo_people.invent(demo), self.passwords, now)
+        ids = {person.username: user.id for person, user in zip(demo.people, users, strict=True)}
+        shown = self._opened()
         try:
-            tracker = Tracker(store, clock=self.clock)
-            load_demo(tracker, catalog, demo, progress=on_progress)
+            load_demo(shown.tracker, read_catalog([CATALOG]), demo, ids=ids, progress=on_progress)
+            with self.main.write() as conn:
+                self._note_start(conn, {"with": "demo", "seed": seed})
         except BaseException:
-            store.close()
-            drop_store(self.settings.database, schema=SCHEMA)
+            shown.store.close()
             raise
-        return _Shown(store, tracker), demo.seed
+        return shown, users
+
+    def _opened(self) -> _Shown:
+        store = open_store(self.settings.database, schema=SCHEMA, clock=self.clock)
+        return _Shown(store, Tracker(store, clock=self.clock))
 
     def _start(self) -> dict[str, Any]:
         with self.main.read() as conn:
@@ -191,15 +216,20 @@ class House:
     def _note_start(self, conn: Connection, how: dict[str, str | int]) -> None:
         kept.put(conn, START, how, SYSTEM.id, self.clock())
 
+    def _show(self, shown: _Shown) -> None:
+        self._shown = shown
+        self._swaps += 1
+
     def _leave_demo(self) -> None:
-        left, self._shown = self._shown, self._own
+        left = self._shown
+        self._show(self._own)
         time.sleep(SETTLE_SECONDS)
         left.store.close()
 
     @contextmanager
     def _change(self) -> Iterator[None]:
-        """One change of what is shown at a time; a second one is refused, not queued behind minutes of work."""
-        if not self._changing.acquire(blocking=False):
+        """One change of what is shown at a time. It waits for a refresh, and not for minutes of other work."""
+        if not self._changing.acquire(timeout=PATIENCE_SECONDS):
             raise Conflict("the demo company is being made or removed just now; wait for that to end")
         try:
             yield
@@ -208,26 +238,39 @@ class House:
 
     @contextmanager
     def _only_one(self) -> Iterator[bool]:
-        """True for one process at a time. A DuckDB file has one process anyway."""
-        if self.main.is_duckdb:
-            yield True
+        """True for one thread of one process at a time, and never during a change."""
+        if not self._changing.acquire(blocking=False):
+            yield False
             return
-        with self.main.engine.connect() as conn:
-            mine = bool(conn.scalar(sa.select(sa.func.pg_try_advisory_lock(REFRESH_LOCK))))
-            try:
+        try:
+            with nullcontext(True) if self.main.is_duckdb else _advisory_lock(self.main) as mine:
                 yield mine
-            finally:
-                if mine:
-                    conn.scalar(sa.select(sa.func.pg_advisory_unlock(REFRESH_LOCK)))
+        finally:
+            self._changing.release()
 
 
-def build(settings: Settings, *, clock: Clock = utc_now) -> House:
-    """Open everything that the settings name. Raises Unavailable, in a line that says what to do."""
-    key = secret_key(settings)
+@contextmanager
+def _advisory_lock(store: Store) -> Iterator[bool]:
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        mine = bool(conn.scalar(sa.select(sa.func.pg_try_advisory_lock(REFRESH_LOCK))))
+        try:
+            yield mine
+        finally:
+            if mine:
+                conn.scalar(sa.select(sa.func.pg_advisory_unlock(REFRESH_LOCK)))
+
+
+def build(settings: Settings, *, clock: Clock = utc_now, passwords: Passwords | None = None) -> House:
+    """Open everything that the settings name. Raises Unavailable, in a line that says what to do.
+
+    `clock` and `passwords` (weak, fast ones) are for tests.
+    """
     main = open_store(settings.database, clock=clock)
     try:
-        built = House(settings, main, Sessions(main, clock=clock, secret=key), clock=clock)
+        built = House(settings, main, clock=clock, passwords=passwords or Passwords())
         built.reconcile()
+        if main.is_duckdb and not built.is_demo:
+            built.sweep()  # of a try that was killed; on PostgreSQL another process may be making one just now
     except BaseException:
         main.close()
         raise
