@@ -90,7 +90,9 @@ def _configure(title: str, layout: str) -> None:
         page_title=title,
         page_icon=brand.ICON,
         layout="wide" if layout == "wide" else "centered",
-        menu_items={"About": f"**{brand.PRODUCT}**: numbers that are right, said in time, to the people who may see them."},
+        menu_items={
+            "About": f"**{brand.PRODUCT}**: numbers that are right, said in time, to the people who may see them."
+        },
     )
 
 

@@ -18,7 +18,9 @@ def administrator() -> None:
             st.subheader("Welcome")
             st.markdown("You are the first here, so you become the administrator.")
             code = st.text_input(
-                "Setup code", st.query_params.get("code", ""), help="The terminal where the product was started shows it."
+                "Setup code",
+                st.query_params.get("code", ""),
+                help="The terminal where the product was started shows it.",
             )
             name = st.text_input("Your name", autocomplete="name")
             username = st.text_input("User name", autocomplete="username", help="What you sign in with.")
@@ -53,8 +55,8 @@ def start(actor: Actor) -> None:
         with left.container(border=True, height="stretch"):
             st.markdown("#### :material/science: A demo company")
             st.markdown(
-                "Two years of a made-up company, down to every call and invoice: 65 KPIs on finished boards, with stories "
-                "to find. It goes on by itself, and one click removes it."
+                "Two years of a made-up company, down to every call and invoice: 65 KPIs on finished boards, with "
+                "stories to find. It goes on by itself, and one click removes it."
             )
             demo = st.button("Show me the demo company", type="primary", width="stretch")
         with right.container(border=True, height="stretch"):

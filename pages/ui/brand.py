@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 
 import streamlit as st
 
@@ -36,10 +38,13 @@ def column(width: int = 640) -> Iterator[None]:
 
 def mark(says: str) -> None:
     """The mark, the name and a line under it."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.image(MARK, width=40)
-        st.markdown(f"### {PRODUCT}", width="content")
-    st.caption(says)
+    image = b64encode(MARK.encode()).decode()
+    st.html(
+        '<div style="display:flex;align-items:center;gap:.75rem;padding-top:min(6vh,3rem)">'
+        f'<img src="data:image/svg+xml;base64,{image}" alt="" width="44" height="44">'
+        f'<div><div style="font-size:1.3rem;font-weight:650;line-height:1.3">{PRODUCT}</div>'
+        f'<div style="opacity:.75;line-height:1.4">{escape(says)}</div></div></div>'
+    )
 
 
 def plain(text: str) -> str:

@@ -21,13 +21,18 @@ __all__ = ["entering", "page"]
 FIELDS = {"Form name": "Sign in", "Username": "User name", "Password": "Password", "Login": "Sign in"}
 STATE = "authentication_status"
 REFUSAL = "sign_in_refusal"
+BOX = "sign_in_box"
+BUTTON = f"<style>.st-key-{BOX} button:not([aria-label]) {{ width: 100%; background: #2a56d4; color: #fff }}</style>"
+"""The library's form cannot be told that its button is the one that matters."""
 
 
 def page() -> None:
     """Sign-in at whatever address was asked for, so that a deep link leads there afterwards."""
     with brand.narrow():
         brand.mark("Sign in to see how the company is doing.")
-        _form().login(fields=FIELDS, key="sign_in")
+        st.html(BUTTON)
+        with st.container(key=BOX):
+            _form().login(fields=FIELDS, key="sign_in")
         if refusal := st.session_state.pop(REFUSAL, None):
             st.error(refusal, icon=":material/error:")
         st.caption("No account, or the password is lost? Your administrator can help.")
@@ -41,21 +46,20 @@ def entering(ticket: str) -> None:
 
 
 def _form() -> Authenticate:
-    """The library's form over our own check. Its constructor is left out: it would put its cookie reader on the page."""
-    form = cast(Any, Authenticate.__new__(Authenticate))
+    """The library's form over our own check. Its constructor, left out, would put its cookie reader on the page."""
+    form = cast("Any", Authenticate.__new__(Authenticate))
     form.path, form.attrs = None, {"login_sleep_time": 0}
     form.cookie_controller = _NoCookie()
     form.authentication_controller = _OurCheck(_check)
-    return cast(Authenticate, form)
+    return cast("Authenticate", form)
 
 
 def _check(username: str, password: str) -> bool:
     try:
-        ticket = session.house().sessions.sign_in(username, password, address=session.address())
+        session.enter(session.house().sessions.sign_in(username, password, address=session.address()))
     except SignInRefused as refusal:
         st.session_state[REFUSAL] = str(refusal)
-        return False
-    session.enter(ticket)
+    return False
 
 
 class _OurCheck:
