@@ -286,6 +286,7 @@ def test_words_for_what_a_change_is_from(here, before, grain, today, words):
         ("2026-11-22", Grain.MONTHLY, "2026-11-23 00:00", "the same 22 days of last month"),
         ("2026-11-22", Grain.MONTHLY, "2026-11-22 14:30", "last month by 22 Oct, 14:30"),
         ("2026-03-31", Grain.MONTHLY, "2026-03-31 12:00", "all 28 days of last month"),
+        ("2026-03-29", Grain.MONTHLY, "2026-03-29 12:00", "all 28 days of last month"),
         ("2026-03-29", Grain.MONTHLY, "2026-03-29 00:00", "last month"),
     ],
 )
@@ -306,8 +307,8 @@ def test_the_same_part_lies_in_the_span_before_and_is_clipped_only_with_a_note(d
     assert window.start == low <= window.until <= high
     days = (periods.local_day(watermark, calendar) - here.start).days
     assert window.whole_days == min(days, window.span.days)
-    clipped = days > window.span.days or (days == window.span.days and window.note is not None)
-    assert (window.note is not None) == clipped
+    into_day = periods.bounds_utc(Span(grain, here.start, here.start + days * DAY), calendar)[1] < watermark
+    assert (window.note is not None) == (days + into_day > window.span.days)
 
 
 @given(RECENT_DAYS, st.sampled_from(ZONES), st.times())

@@ -430,7 +430,7 @@ def test_section_6_without_a_history_elapsed_active_days_are_the_weight():
 
 
 def test_section_6_the_weight_is_the_median_share_of_the_last_8_spans_that_do_not_total_0():
-    shares = [D("0.9"), None, *[D("0.2")] * 4, None, *[D("0.4")] * 4]
+    shares = [*[D("0.9")] * 4, None, *[D("0.2")] * 4, None, *[D("0.4")] * 4]
     assert status.elapsed_weight(shares) == D("0.3")
 
 
