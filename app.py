@@ -9,12 +9,13 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.routing import Mount
 
 from kpi_core.errors import Unavailable
-from kpi_core.server import web
+from kpi_core.server import scheduler, web
+from kpi_core.server.api import create_api
+from kpi_core.server.sessions import Sessions
 from kpi_core.server.wiring import house, leave
-
-PAGE = Path(st.__file__).parent / "static" / "index.html"
 
 try:
     web.check_options(st.get_option)
@@ -26,23 +27,25 @@ except Unavailable as problem:
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
-    if code := house().sessions.setup_code():
-        sys.stdout.write(f"\n  Make your account:  {settings.address}/?code={code}\n  Setup code:         {code}\n\n")
-        sys.stdout.flush()
-    yield
+    """The house is open while the server runs. On the first run, the terminal says how to make the first account."""
+    port = int(st.get_option("server.port"))
+    async with scheduler.lifespan(house(), host=st.get_option("server.address") or "", port=port):
+        if code := house().sessions.setup_code():
+            home = settings.public_url or f"http://localhost:{port}"
+            sys.stdout.write(f"\n  Make your account:  {home}/?code={code}\n  (setup code: {code})\n\n")
+            sys.stdout.flush()
+        yield
     leave()
 
 
+def sessions() -> Sessions:
+    return house().sessions
+
+
+policy = web.content_policy((Path(st.__file__).parent / "static" / "index.html").read_text())
 app = st.App(
     "pages/shell.py",
-    routes=web.routes(lambda: house().sessions, https=settings.is_https),
-    middleware=[
-        Middleware(
-            web.Gate,
-            sessions=lambda: house().sessions,
-            policy=web.content_policy(PAGE.read_text()),
-            public_url=settings.public_url,
-        )
-    ],
+    routes=[*web.routes(sessions, https=settings.is_https), Mount("/api", create_api())],
+    middleware=[Middleware(web.Gate, sessions=sessions, policy=policy, public_url=settings.public_url)],
     lifespan=lifespan,
 )
