@@ -235,7 +235,7 @@ def parse_catalog(documents: Mapping[str, object], *, known: Catalog | None = No
     declared = {kpi.key for kpi in known.kpis} | {_key_of(fields) for fields in kpi_fields}
     _check_references(kpis, known.kpis, declared)
     if problems:
-        raise InvalidDefinition(problems)
+        raise InvalidDefinition(_by_document(problems, documents))
     return Catalog(tuple(kpi for _, kpi in kpis), tuple(dataset for _, dataset in datasets))
 
 
@@ -533,6 +533,12 @@ def _sections(name: str, document: object, problems: list[Problem]) -> _Found:
     )
     fields.finish()
     return found[0], found[1]
+
+
+def _by_document(problems: list[Problem], documents: Mapping[str, object]) -> list[Problem]:
+    """Those of a file together, however often the files were gone through."""
+    places = {name: index for index, name in enumerate(documents)}
+    return sorted(problems, key=lambda problem: places.get(problem.where.partition(": ")[0], -1))
 
 
 def _all(read: Callable[[_Fields], _T | None], found: list[_Fields]) -> list[tuple[_Fields, _T]]:
