@@ -1,0 +1,6 @@
+"""The daily board."""
+
+from kpi_core.model import Grain
+from pages.ui import board
+
+board.show(Grain.DAILY)
