@@ -15,10 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from kpi_core.store import Store, drop_store, open_store
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+settings.register_profile("kpi", deadline=None)  # a busy machine is no bug
+settings.load_profile("kpi")
 _schemas = itertools.count(1)
 
 
