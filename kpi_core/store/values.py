@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from kpi_core.errors import InvalidRecord, Problem
 from kpi_core.model import Grain, Reading, Span, Status
 from kpi_core.store import bulk
 from kpi_core.store.schema import kpi_values
@@ -34,7 +35,6 @@ __all__ = [
     "to_arrow",
     "to_readings",
     "versions",
-    "versions_in",
     "window",
 ]
 
@@ -233,7 +233,17 @@ _PLAIN = ["kpi_id", *(name for name in _SAYS if name != "verdict"), "recorded_at
 
 def to_readings(rows: pa.Table, span_of: Callable[[date], Span]) -> list[Reading]:
     """The rows of `window` or `history` as readings; `span_of` gives the span that starts on a date."""
-    return [_reading(row, span_of(row["period_date"])) for row in rows.to_pylist()]
+    told = {name: _python(rows.column(name)) for name in (*_PLAIN, "id")}
+    spans = [span_of(day) for day in rows.column("period_date").to_pylist()]
+    verdicts = [Status(verdict) if verdict else None for verdict in _python(rows.column("verdict"))]
+    names = (*told, "span", "verdict")
+    return [Reading(**dict(zip(names, row, strict=True))) for row in zip(*told.values(), spans, verdicts, strict=True)]
+
+
+def _python(column: pa.ChunkedArray) -> list[Any]:
+    """A column as Python's objects; most columns of most boards say nothing at all, which costs nothing then."""
+    found: list[Any] = [None] * len(column) if column.null_count == len(column) else column.to_pylist()
+    return found
 
 
 def to_arrow(readings: Iterable[Reading]) -> pa.Table:
@@ -245,7 +255,9 @@ def to_arrow(readings: Iterable[Reading]) -> pa.Table:
     columns["verdict"] = [reading.verdict.value if reading.verdict is not None else None for reading in known]
     columns["meta_data"] = [_meta_data(reading) for reading in known]
     for name in ("value", "numerator", "denominator", "elapsed", "prior"):
-        columns[name] = [_rounded(number) for number in columns[name]]
+        columns[name] = [
+            _rounded(number, reading) for number, reading in zip(columns[name], known, strict=True)
+        ]
     return pa.table([pa.array(columns[field.name], field.type) for field in READINGS], READINGS)
 
 
@@ -256,6 +268,14 @@ def _meta_data(reading: Reading) -> str | None:
     return json.dumps({"notes": reading.notes}) if reading.notes is not None else None
 
 
-def _rounded(number: Decimal | None) -> Decimal | None:
+def _rounded(number: Decimal | None, reading: Reading) -> Decimal | None:
     """To the 9 places that are kept, half to even."""
-    return None if number is None else number.quantize(_STEP, ROUND_HALF_EVEN, _WIDE)
+    if number is None:
+        return None
+    try:
+        if number.is_finite():
+            return number.quantize(_STEP, ROUND_HALF_EVEN, _WIDE)
+    except InvalidOperation:
+        pass
+    where = f"KPI {reading.kpi_id}, {reading.span.grain} {reading.span.start}"
+    raise InvalidRecord([Problem(where, f"{number} is no number that can be kept: up to 29 digits before the point")])
