@@ -25,19 +25,29 @@ The shape is CATALOG.md's; what is left out has a default:
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
-from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kpi_core import formula as formulas
 from kpi_core.errors import InvalidDefinition, InvalidFormula, InvalidTarget, Problem
+from kpi_core.fields import (
+    Fields,
+    decimal_of,
+    key_from,
+    label,
+    listed,
+    not_one_of,
+    shown,
+    unknown,
+    wrong_identifier,
+    wrong_text,
+)
 from kpi_core.model import (
     ActiveDays,
     Aggregate,
@@ -137,42 +147,14 @@ _OF_NUMBERS: Final = frozenset({Aggregate.SUM, Aggregate.QUANTILE, Aggregate.LAS
 _FLOWS: Final = frozenset({Aggregate.COUNT, Aggregate.SUM})
 _HALF: Final = Decimal("0.5")
 
-_IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
-_NUMBER: Final = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?", re.ASCII)
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 _CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
-_MAX_KEY: Final = 60
 _MAX_DATASET_KEY: Final = 50
 """Its table is `records_<key>`, and PostgreSQL cuts names off at 63."""
 _MAX_COLUMN: Final = 63
-_MAX_DIGITS: Final = 18
-_MAX_PLACES: Final = 9
 _OWN_COLUMNS: Final = frozenset({"record_id", "record_key", "at", "day", "batch_id"})
 """What the table of a dataset has beside the declared columns."""
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_TURNING: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the writing direction, and so can make a name look like another."""
-
-_SYNONYMS: Final = {
-    "calculation": "calculation_method",
-    "period": "tracking_period",
-    "owner_role": "owner",
-    "roles": "permissions",
-    "thresholds": "bands",
-    "goal": "target",
-    "lte": "le",
-    "gte": "ge",
-    "ne": "not",
-    "in": "eq",
-    "mean": "average",
-    "max": "high",
-    "min": "low",
-    "start": "from",
-    "end": "to",
-}
-"""What people write for what is meant, where the spelling gives no hint."""
-
-_E = TypeVar("_E", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +186,7 @@ def parse_kpi(document: object, where: str = "", *, datasets: Mapping[str, Datas
     Whether the keys in its formula exist is for `parse_catalog` to say, which sees the others.
     """
     problems: list[Problem] = []
-    kpi = _kpi(_Fields(document, where, problems), datasets)
+    kpi = _kpi(Fields(document, where, problems), datasets)
     if problems or kpi is None:
         raise InvalidDefinition(problems)
     return kpi
@@ -213,7 +195,7 @@ def parse_kpi(document: object, where: str = "", *, datasets: Mapping[str, Datas
 def parse_dataset(document: object, where: str = "") -> Dataset:
     """One dataset. Raises InvalidDefinition with all its problems."""
     problems: list[Problem] = []
-    dataset = _dataset(_Fields(document, where, problems))
+    dataset = _dataset(Fields(document, where, problems))
     if problems or dataset is None:
         raise InvalidDefinition(problems)
     return dataset
@@ -239,292 +221,22 @@ def parse_catalog(documents: Mapping[str, object], *, known: Catalog | None = No
     return Catalog(tuple(kpi for _, kpi in kpis), tuple(dataset for _, dataset in datasets))
 
 
-def key_from(name: str) -> str:
-    """The key that a name makes: "Customer Satisfaction (CSAT)" is customer_satisfaction_csat; "" if it makes none."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    key = re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
-    return (f"kpi_{key}" if key[:1].isdigit() else key)[:_MAX_KEY].rstrip("_")
-
-
 def diff(old: Kpi | Dataset | Catalog | None, new: Kpi | Dataset | Catalog | None) -> list[Difference]:
     """What differs, field by field, by path as in a file: `target.value`, `alerts[0].threshold`. None: not there."""
     return list(_differences("", _dump(old), _dump(new)))
 
 
-# --- reading --------------------------------------------------------------------------------------------------------
-
-
-class _Fields:
-    """A mapping being read: each reader takes a field, notes what is wrong with it, and answers None instead.
-
-    Fields that nobody took are unknown, and `finish` says so.
-    """
-
-    def __init__(self, document: object, where: str, problems: list[Problem]) -> None:
-        self.where = where
-        self.problems = problems
-        self.taken: dict[str, None] = {}
-        self.given: Mapping[Any, Any] = document if isinstance(document, Mapping) else {}
-        self.broken = not isinstance(document, Mapping)
-        if self.broken:
-            self.problem("", f"expected fields with values, found {_shown(document)}")
-
-    def path(self, name: str) -> str:
-        if not name:
-            return self.where.removesuffix(": ")
-        if not self.where:
-            return name
-        return f"{self.where}{'' if self.where.endswith((' ', '.')) else '.'}{name}"
-
-    def problem(self, name: str, says: str) -> None:
-        self.problems.append(Problem(self.path(name), says))
-
-    def has(self, name: str) -> bool:
-        """Whether it is given; a null is as good as left out."""
-        self.taken[name] = None
-        return self.given.get(name) is not None
-
-    def raw(self, name: str) -> Any:  # noqa: ANN401 - whatever somebody wrote
-        self.taken[name] = None
-        return self.given.get(name)
-
-    def text(self, name: str, *, most: int, required: bool = False, lines: bool = False) -> str | None:
-        if not self.has(name):
-            if required:
-                self.problem(name, "is missing")
-            return None
-        value = self.given[name]
-        if not isinstance(value, str):
-            self.problem(name, f"expected text, found {_shown(value)}; put it in quotes")
-            return None
-        value = value.strip()
-        wrong = _wrong_text(value, most, lines=lines) or ("is empty" if required and not value else None)
-        if wrong:
-            self.problem(name, wrong)
-            return None
-        return value or None
-
-    def identifier(self, name: str, *, most: int = _MAX_KEY, required: bool = False) -> str | None:
-        value = self.text(name, most=200, required=required)
-        wrong = _wrong_identifier(value, most) if value is not None else None
-        if wrong:
-            self.problem(name, wrong)
-            return None
-        return value
-
-    def choice(self, name: str, kind: type[_E], default: _E, *, required: bool = False) -> _E:
-        if not self.has(name):
-            if required:
-                self.problem(name, f"is missing; it is one of {_listed(kind)}")
-            return default
-        return self.chosen(name, self.given[name], kind) or default
-
-    def chosen(self, name: str, value: object, kind: type[_E]) -> _E | None:
-        if isinstance(value, str) and value in set(kind):
-            return kind(value)
-        self.problem(name, _not_one_of(value, list(kind)))
-        return None
-
-    def number(self, name: str) -> Decimal | None:
-        if not self.has(name):
-            return None
-        value = _decimal(self.given[name])
-        if isinstance(value, str):
-            self.problem(name, value)
-            return None
-        return value
-
-    def whole(self, name: str, low: int, high: int) -> int | None:
-        value = self.number(name)
-        if value is not None and (value != value.to_integral_value() or not low <= value <= high):
-            self.problem(name, f"expected a whole number from {low} to {high}, found {value}")
-            return None
-        return None if value is None else int(value)
-
-    def flag(self, name: str, default: bool) -> bool:
-        if not self.has(name):
-            return default
-        value = self.given[name]
-        if not isinstance(value, bool):
-            self.problem(name, f"expected true or false, found {_shown(value)}")
-        return value is True
-
-    def day(self, name: str) -> date | None:
-        if not self.has(name):
-            return None
-        value = self.given[name]
-        if isinstance(value, date) and not isinstance(value, datetime):
-            return value
-        try:
-            if isinstance(value, str) and len(value) == 10:
-                return date.fromisoformat(value)
-        except ValueError:
-            pass
-        self.problem(name, f"expected a date such as 2026-01-31, found {_shown(value)}")
-        return None
-
-    def items(self, name: str, *, most: int, single: bool = False) -> list[tuple[str, Any]]:
-        """The elements of a list, each with its path; with `single`, one element may stand without a list."""
-        if not self.has(name):
-            return []
-        value = self.given[name]
-        if single and isinstance(value, Mapping):
-            return [(name, value)]
-        if not isinstance(value, list | tuple):
-            self.problem(name, f"expected a list, found {_shown(value)}")
-            return []
-        if len(value) > most:
-            self.problem(name, f"has {len(value):,} elements; {most:,} at most")
-        return [(f"{name}[{index}]", element) for index, element in enumerate(value[:most])]
-
-    def words(self, name: str, *, most: int) -> tuple[str, ...]:
-        """A list of identifiers, each once; a single one may stand without a list."""
-        if isinstance(self.raw(name), str):
-            single = self.identifier(name)
-            return (single,) if single else ()
-        words: dict[str, None] = {}
-        for path, element in self.items(name, most=most):
-            wrong = _wrong_word(element, words)
-            if wrong:
-                self.problem(path, wrong)
-            else:
-                words[element] = None
-        return tuple(words)
-
-    def inside(self, name: str, document: object) -> _Fields:
-        """The fields of a mapping within this one."""
-        return _Fields(document, self.path(name), self.problems)
-
-    def section(self, name: str) -> _Fields | None:
-        return self.inside(name, self.given[name]) if self.has(name) else None
-
-    def refuse(self, names: Iterable[str], why: str) -> None:
-        for name in names:
-            if self.has(name):
-                self.problem(name, why)
-
-    def finish(self) -> None:
-        for name in self.given:
-            if name not in self.taken:
-                self.problem(_label(name), _unknown(name, list(self.taken), "field"))
-
-
-def _label(name: object) -> str:
-    """A field's name within a path, whatever somebody called it."""
-    text = str(name)[:60]
-    return text if text.isprintable() else repr(text)
-
-
-def _wrong_text(value: str, most: int, *, lines: bool) -> str | None:
-    if len(value) > most:
-        return f"has {len(value):,} characters; {most:,} at most"
-    for character in value:
-        if lines and character in "\n\t":
-            continue
-        if character in _TURNING or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
-            what = (
-                "a line break" if character in "\n\r\u2028\u2029" else f"the control character U+{ord(character):04X}"
-            )
-            return f"contains {what}; take it out"
-    return None
-
-
-def _wrong_identifier(value: str, most: int = _MAX_KEY) -> str | None:
-    if len(value) > most:
-        return f"has {len(value)} characters; {most} at most"
-    if _IDENTIFIER.fullmatch(value):
-        return None
-    better = key_from(value)
-    hint = f"; did you mean `{better}`?" if better else ""
-    return f"expected lower-case letters, digits and _, a letter first, found {_shown(value)}{hint}"
-
-
-def _wrong_word(element: object, before: Mapping[str, None]) -> str | None:
-    if not isinstance(element, str):
-        return f"expected a name, found {_shown(element)}"
-    if element in before:
-        return f"`{element}` stands here twice"
-    return _wrong_identifier(element)
-
-
-def _decimal(value: object) -> Decimal | str:
-    """The decimal that was written, or what is wrong with it."""
-    number = _as_decimal(value)
-    if number is None:
-        return f"expected a number such as 1234.5, found {_shown(value)}"
-    if not number.is_finite():
-        return f"expected a finite number, found {number}"
-    if number.adjusted() >= _MAX_DIGITS:
-        return f"is out of range: numbers stay below 10^{_MAX_DIGITS}"
-    if number == number.to_integral_value():
-        return Decimal(int(number))
-    return number.normalize() if number == _rounded(number) else f"has more than {_MAX_PLACES} decimals"
-
-
-def _as_decimal(value: object) -> Decimal | None:
-    """A float is taken as it was written: 0.9 is 0.9, whatever its binary digits."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        return None
-    if isinstance(value, str):
-        return Decimal(value.strip()) if len(value) <= 60 and _NUMBER.fullmatch(value.strip()) else None
-    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-
-
-def _rounded(number: Decimal) -> Decimal:
-    return number.quantize(Decimal(1).scaleb(-_MAX_PLACES))
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = repr(str(value)) if isinstance(value, str) else str(value)[:80]
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _listed(names: Iterable[str]) -> str:
-    """The names; of many, the first twelve."""
-    texts = [str(name) for name in names]
-    return ", ".join(texts) if len(texts) <= 12 else f"{', '.join(texts[:12])} and {len(texts) - 12} more"
-
-
-def _near(name: object, known: Sequence[str]) -> str | None:
-    """The known name that was meant, probably: letter case and `-` for `_` do not matter."""
-    wanted = re.sub(r"[^a-z0-9]+", "_", str(name)[:80].lower()).strip("_")
-    names = [str(item) for item in known]
-    if _SYNONYMS.get(wanted) in names:
-        return _SYNONYMS[wanted]
-    found = get_close_matches(wanted, names, 1, 0.6)
-    return found[0] if found else None
-
-
-def _unknown(name: object, known: Sequence[str], what: str) -> str:
-    near = _near(name, known)
-    return f"unknown {what}; " + (f"did you mean `{near}`?" if near else f"known are {_listed(known) or 'none'}")
-
-
-def _not_one_of(value: object, known: Sequence[str]) -> str:
-    near = _near(value, known) if isinstance(value, str) else None
-    hint = f"; did you mean `{near}`?" if near else ""
-    return f"{_shown(value)} is not one of {_listed(known)}{hint}"
-
-
 # --- documents ------------------------------------------------------------------------------------------------------
 
-_Found = tuple[list[_Fields], list[_Fields]]
+_Found = tuple[list[Fields], list[Fields]]
 _T = TypeVar("_T", Dataset, Kpi)
 
 
 def _sections(name: str, document: object, problems: list[Problem]) -> _Found:
     """The datasets and the KPIs of a document, not read yet."""
     if isinstance(document, list):
-        return [], [_Fields(item, f"{name}: [{index}]", problems) for index, item in enumerate(document)]
-    fields = _Fields(document if document is not None else {}, f"{name}: ", problems)
+        return [], [Fields(item, f"{name}: [{index}]", problems) for index, item in enumerate(document)]
+    fields = Fields(document if document is not None else {}, f"{name}: ", problems)
     if isinstance(document, Mapping) and "name" in document and "kpis" not in document:
         return [], [fields]
     found = tuple(
@@ -541,10 +253,10 @@ def _by_document(problems: list[Problem], documents: Mapping[str, object]) -> li
     return sorted(problems, key=lambda problem: places.get(problem.where.partition(": ")[0], -1))
 
 
-def _all(read: Callable[[_Fields], _T | None], found: list[_Fields]) -> list[tuple[_Fields, _T]]:
+def _all(read: Callable[[Fields], _T | None], found: list[Fields]) -> list[tuple[Fields, _T]]:
     """Each definition with where it stands; a key that stands twice is a problem of the second."""
     first: dict[str, str] = {}
-    items: list[tuple[_Fields, _T]] = []
+    items: list[tuple[Fields, _T]] = []
     for fields in found:
         item = read(fields)
         if item is None:
@@ -557,11 +269,11 @@ def _all(read: Callable[[_Fields], _T | None], found: list[_Fields]) -> list[tup
     return items
 
 
-def _check_references(found: list[tuple[_Fields, Kpi]], known: tuple[Kpi, ...], declared: set[str]) -> None:
+def _check_references(found: list[tuple[Fields, Kpi]], known: tuple[Kpi, ...], declared: set[str]) -> None:
     """Every key in a formula exists, and no formula goes in a circle."""
     for fields, kpi in found:
         for name in sorted(formulas.references(kpi) - declared):
-            fields.problem("formula", f"`{name}`: {_unknown(name, sorted(declared), 'key')}")
+            fields.problem("formula", f"`{name}`: {unknown(name, sorted(declared), 'key')}")
     places = {kpi.key: fields for fields, kpi in found}
     needs = {kpi.key: formulas.references(kpi) for kpi in (*known, *(kpi for _, kpi in found))}
     while path := formulas.circle(needs):
@@ -573,7 +285,7 @@ def _check_references(found: list[tuple[_Fields, Kpi]], known: tuple[Kpi, ...], 
 # --- a dataset ------------------------------------------------------------------------------------------------------
 
 
-def _dataset(fields: _Fields) -> Dataset | None:
+def _dataset(fields: Fields) -> Dataset | None:
     if fields.broken:
         return None
     key = fields.identifier("key", most=_MAX_DATASET_KEY, required=True)
@@ -592,7 +304,7 @@ def _dataset(fields: _Fields) -> Dataset | None:
     return dataset if key else None
 
 
-def _columns(fields: _Fields, time_column: str | None) -> tuple[Column, ...]:
+def _columns(fields: Fields, time_column: str | None) -> tuple[Column, ...]:
     """`{amount: number, ...}`, or a list of `{name, type}` where the order or odd names matter."""
     if isinstance(fields.raw("columns"), Mapping):
         pairs = [(f"columns.{name}", name, kind) for name, kind in fields.raw("columns").items()]
@@ -609,7 +321,7 @@ def _columns(fields: _Fields, time_column: str | None) -> tuple[Column, ...]:
     return tuple(columns.values())
 
 
-def _named_column(fields: _Fields) -> tuple[Any, Any]:
+def _named_column(fields: Fields) -> tuple[Any, Any]:
     name, kind = fields.raw("name"), fields.raw("type")
     fields.finish()
     return name, kind
@@ -617,7 +329,7 @@ def _named_column(fields: _Fields) -> tuple[Any, Any]:
 
 def _wrong_column(name: object, time_column: str | None, before: Mapping[str, Column]) -> str | None:
     if not isinstance(name, str) or not name.strip():
-        return f"expected the name of a column, found {_shown(name)}"
+        return f"expected the name of a column, found {shown(name)}"
     if '"' in name or name != name.strip() or len(name.encode(errors="replace")) > _MAX_COLUMN:
         return f"a column's name has up to {_MAX_COLUMN} bytes, no quotes, and no space at its ends"
     if name == time_column:
@@ -626,23 +338,23 @@ def _wrong_column(name: object, time_column: str | None, before: Mapping[str, Co
         return f"`{name}` is the name of a column that every dataset has; rename it in the data"
     if name.lower() in before:
         return f"`{name}` stands here twice (upper and lower case are the same)"
-    return _wrong_text(name, _MAX_COLUMN, lines=False)
+    return wrong_text(name, _MAX_COLUMN, lines=False)
 
 
-def _time_zone(fields: _Fields) -> str | None:
+def _time_zone(fields: Fields) -> str | None:
     zone = fields.text("time_zone", most=60)
     try:
         return str(ZoneInfo(zone)) if zone else None
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        fields.problem("time_zone", f"expected a time zone such as Europe/Berlin, found {_shown(zone)}")
+        fields.problem("time_zone", f"expected a time zone such as Europe/Berlin, found {shown(zone)}")
     return None
 
 
-def _null_values(fields: _Fields) -> tuple[str, ...]:
+def _null_values(fields: Fields) -> tuple[str, ...]:
     values = [(path, item) for path, item in fields.items("null_values", most=50)]
     for path, item in values:
         if not isinstance(item, str) or len(item) > 50:
-            fields.problem(path, f"expected a short text, found {_shown(item)}; put it in quotes")
+            fields.problem(path, f"expected a short text, found {shown(item)}; put it in quotes")
     if not fields.has("null_values"):
         return ("",)
     return tuple(dict.fromkeys(item for _, item in values if isinstance(item, str)))
@@ -665,14 +377,14 @@ class _Context:
     used: list[str] = field(default_factory=list)
 
 
-def _key_of(fields: _Fields) -> str:
+def _key_of(fields: Fields) -> str:
     """The key that a definition goes by, whatever else is wrong with it."""
     key = fields.given.get("key")
     name = fields.given.get("name")
     return key if isinstance(key, str) else key_from(name) if isinstance(name, str) else ""
 
 
-def _kpi(fields: _Fields, datasets: Mapping[str, Dataset] | None) -> Kpi | None:
+def _kpi(fields: Fields, datasets: Mapping[str, Dataset] | None) -> Kpi | None:
     if fields.broken:
         return None
     name = fields.text("name", most=120, required=True) or ""
@@ -680,7 +392,7 @@ def _kpi(fields: _Fields, datasets: Mapping[str, Dataset] | None) -> Kpi | None:
     unit = fields.choice("unit", Unit, Unit.NUMBER)
     period = fields.choice("tracking_period", Grain, Grain.DAILY, required=True)
     if period in (Grain.QUARTERLY, Grain.YEARLY):
-        fields.problem("tracking_period", f"{_not_one_of(str(period), _TRACKED)}; quarters and years are for reading")
+        fields.problem("tracking_period", f"{not_one_of(str(period), _TRACKED)}; quarters and years are for reading")
     direction = fields.choice("direction", Direction, Direction.HIGHER)
     source = fields.text("data_source", most=100)
     context = _context(fields, source, datasets)
@@ -732,7 +444,7 @@ def _kpi(fields: _Fields, datasets: Mapping[str, Dataset] | None) -> Kpi | None:
 _TRACKED: Final = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY)
 
 
-def _kpi_key(fields: _Fields, name: str) -> str | None:
+def _kpi_key(fields: Fields, name: str) -> str | None:
     key = fields.identifier("key") if fields.has("key") else key_from(name)
     if key is None:
         return None
@@ -741,18 +453,18 @@ def _kpi_key(fields: _Fields, name: str) -> str | None:
     elif key in formulas.FUNCTIONS:
         fields.problem("key", f"`{key}` is a function of formulas; give it another `key`")
     elif not key and name:
-        fields.problem("key", f"no key can be made of the name {_shown(name)}; give it a `key`")
+        fields.problem("key", f"no key can be made of the name {shown(name)}; give it a `key`")
     return key
 
 
-def _context(fields: _Fields, source: str | None, datasets: Mapping[str, Dataset] | None) -> _Context:
+def _context(fields: Fields, source: str | None, datasets: Mapping[str, Dataset] | None) -> _Context:
     """A dataset that is named must exist; the one that a data source stands for may come later."""
     named = fields.identifier("dataset", most=_MAX_DATASET_KEY)
     derived = key_from(source)[:_MAX_DATASET_KEY] if source else None
     return _Context(datasets, derived, named or derived)
 
 
-def _calculation(fields: _Fields, context: _Context) -> Calculation:
+def _calculation(fields: Fields, context: _Context) -> Calculation:
     guess = Calculation.MANUAL
     if fields.has("formula"):
         guess = Calculation.FORMULA
@@ -761,7 +473,7 @@ def _calculation(fields: _Fields, context: _Context) -> Calculation:
     elif fields.has("numerator"):
         guess = _calculation_of_terms(fields.raw("numerator"))
     elif fields.has("dataset") and not fields.has("calculation_method"):
-        fields.problem("calculation_method", f"is missing; it is one of {_listed(_AGGREGATE_OF)}, average, ratio")
+        fields.problem("calculation_method", f"is missing; it is one of {listed(_AGGREGATE_OF)}, average, ratio")
     calculation = fields.choice("calculation_method", Calculation, guess)
     _refuse_other_ways(fields, calculation)
     return calculation
@@ -774,7 +486,7 @@ def _calculation_of_terms(terms: object) -> Calculation:
     return _CALCULATION_OF[Aggregate(name)] if isinstance(name, str) and name in set(Aggregate) else Calculation.SUM
 
 
-def _refuse_other_ways(fields: _Fields, calculation: Calculation) -> None:
+def _refuse_other_ways(fields: Fields, calculation: Calculation) -> None:
     """A KPI is made in one way; fields of another way are mistakes, not spare information."""
     if calculation is not Calculation.FORMULA:
         fields.refuse(_OF_FORMULA, f"belongs to calculation_method formula, not {calculation}")
@@ -788,7 +500,7 @@ def _refuse_other_ways(fields: _Fields, calculation: Calculation) -> None:
         fields.refuse(inside, "belongs inside the terms of `numerator` and `denominator`")
 
 
-def _kind(fields: _Fields, calculation: Calculation, unit: Unit) -> Kind:
+def _kind(fields: Fields, calculation: Calculation, unit: Unit) -> Kind:
     possible = KINDS_OF[calculation]
     default = Kind.RATIO if calculation is Calculation.MANUAL and unit is Unit.PERCENTAGE else possible[0]
     kind = fields.choice("kind", Kind, default)
@@ -797,7 +509,7 @@ def _kind(fields: _Fields, calculation: Calculation, unit: Unit) -> Kind:
     return kind
 
 
-def _also_tracked(fields: _Fields, period: Grain) -> tuple[Grain, ...]:
+def _also_tracked(fields: Fields, period: Grain) -> tuple[Grain, ...]:
     grains: dict[Grain, None] = {}
     for path, item in fields.items("also_tracked", most=5):
         grain = fields.chosen(path, item, Grain)
@@ -811,7 +523,7 @@ def _also_tracked(fields: _Fields, period: Grain) -> tuple[Grain, ...]:
 # --- what it measures -----------------------------------------------------------------------------------------------
 
 
-def _measure(fields: _Fields, calculation: Calculation, kind: Kind, unit: Unit, context: _Context) -> Measure | None:
+def _measure(fields: Fields, calculation: Calculation, kind: Kind, unit: Unit, context: _Context) -> Measure | None:
     if calculation in (Calculation.FORMULA, Calculation.MANUAL):
         return None
     if calculation is Calculation.RATIO or _has_parts(fields, calculation):
@@ -824,18 +536,18 @@ def _measure(fields: _Fields, calculation: Calculation, kind: Kind, unit: Unit, 
     return Measure((term,), (), factor)
 
 
-def _has_parts(fields: _Fields, calculation: Calculation) -> bool:
+def _has_parts(fields: Fields, calculation: Calculation) -> bool:
     return calculation is not Calculation.AVERAGE and any(fields.has(part) for part in _PARTS)
 
 
-def _simple_term(fields: _Fields, calculation: Calculation, context: _Context) -> Term:
+def _simple_term(fields: Fields, calculation: Calculation, context: _Context) -> Term:
     """The term of a KPI that is one aggregate over one dataset, its fields beside the KPI's own."""
     aggregate = _AGGREGATE_OF.get(calculation, Aggregate.SUM)
     quantile = _HALF if calculation is Calculation.MEDIAN else None
     return _term_fields(fields, aggregate, context, says=str(calculation), quantile=quantile)
 
 
-def _measure_of_parts(fields: _Fields, calculation: Calculation, unit: Unit, context: _Context) -> Measure:
+def _measure_of_parts(fields: Fields, calculation: Calculation, unit: Unit, context: _Context) -> Measure:
     is_ratio = calculation is Calculation.RATIO
     for part in _PARTS if is_ratio else ("numerator",):
         if not fields.has(part):
@@ -852,7 +564,7 @@ def _measure_of_parts(fields: _Fields, calculation: Calculation, unit: Unit, con
     return measure
 
 
-def _check_additive(fields: _Fields, calculation: Calculation, measure: Measure) -> None:
+def _check_additive(fields: Fields, calculation: Calculation, measure: Measure) -> None:
     """Terms are only added up where the sum rolls up as its terms do."""
     expected = KINDS_OF[calculation][0]
     possible = _FLOWS if expected is Kind.FLOW else {_AGGREGATE_OF[calculation]}
@@ -868,14 +580,14 @@ def _kind_of(term: Term) -> Kind:
     return KINDS_OF[_CALCULATION_OF[term.aggregate]][0]
 
 
-def _factor(fields: _Fields, default: Decimal) -> Decimal:
+def _factor(fields: Fields, default: Decimal) -> Decimal:
     factor = fields.number("factor")
     if factor == 0:
         fields.problem("factor", "is 0, which makes every value 0")
     return factor or default
 
 
-def _entered_factor(fields: _Fields, calculation: Calculation, kind: Kind, unit: Unit) -> Decimal:
+def _entered_factor(fields: Fields, calculation: Calculation, kind: Kind, unit: Unit) -> Decimal:
     """What an entered ratio's two parts are multiplied by; a computed one has its factor in the measure."""
     if calculation is Calculation.MANUAL and kind is Kind.RATIO:
         return _factor(fields, Decimal(100 if unit is Unit.PERCENTAGE else 1))
@@ -884,14 +596,14 @@ def _entered_factor(fields: _Fields, calculation: Calculation, kind: Kind, unit:
     return Decimal(1)
 
 
-def _terms(fields: _Fields, name: str, context: _Context) -> tuple[Term, ...]:
+def _terms(fields: Fields, name: str, context: _Context) -> tuple[Term, ...]:
     found = fields.items(name, most=50, single=True)
     if fields.has(name) and isinstance(fields.raw(name), list) and not found:
         fields.problem(name, "is empty; give at least one term")
     return tuple(_term(fields.inside(path, item), context) for path, item in found)
 
 
-def _term(fields: _Fields, context: _Context) -> Term:
+def _term(fields: Fields, context: _Context) -> Term:
     if fields.broken:
         return Term("", Aggregate.COUNT)
     dataset = fields.identifier("dataset", most=_MAX_DATASET_KEY)
@@ -902,7 +614,7 @@ def _term(fields: _Fields, context: _Context) -> Term:
     return term
 
 
-def _weight(fields: _Fields) -> Decimal:
+def _weight(fields: Fields) -> Decimal:
     weight = fields.number("weight")
     if weight == 0:
         fields.problem("weight", "is 0; leave the term out instead")
@@ -910,7 +622,7 @@ def _weight(fields: _Fields) -> Decimal:
 
 
 def _term_fields(
-    fields: _Fields,
+    fields: Fields,
     aggregate: Aggregate,
     context: _Context,
     *,
@@ -941,18 +653,18 @@ def _term_fields(
     )
 
 
-def _known_dataset(fields: _Fields, key: str, context: _Context) -> Dataset | None:
+def _known_dataset(fields: Fields, key: str, context: _Context) -> Dataset | None:
     if not key:
         fields.problem("dataset", "is missing; give a `dataset`, or a `data_source` that is not connected yet")
         return None
     context.used.append(key)
     if context.datasets is None or key in context.datasets or key == context.source:
         return (context.datasets or {}).get(key)
-    fields.problem("dataset", f"`{key}`: {_unknown(key, sorted(context.datasets), 'dataset')}")
+    fields.problem("dataset", f"`{key}`: {unknown(key, sorted(context.datasets), 'dataset')}")
     return None
 
 
-def _column(fields: _Fields, name: str, dataset: Dataset | None, *, numbers: bool = False) -> str | None:
+def _column(fields: Fields, name: str, dataset: Dataset | None, *, numbers: bool = False) -> str | None:
     column = fields.text(name, most=_MAX_COLUMN)
     if column is None or dataset is None:
         return column
@@ -971,19 +683,19 @@ def _find_column(dataset: Dataset, name: str) -> Column | None:
 def _no_column(dataset: Dataset, name: str) -> str:
     names = [column.name for column in dataset.columns]
     near = get_close_matches(name, names, 1, 0.6)
-    hint = f"did you mean `{near[0]}`?" if near else f"it has {_listed(names) or 'no columns'}"
+    hint = f"did you mean `{near[0]}`?" if near else f"it has {listed(names) or 'no columns'}"
     return f"dataset `{dataset.key}` has no column `{name}`; {hint}"
 
 
-def _at(fields: _Fields) -> str:
+def _at(fields: Fields) -> str:
     at = fields.raw("at")
     if at not in (None, "start", "end"):
-        fields.problem("at", _not_one_of(at, ("start", "end")))
+        fields.problem("at", not_one_of(at, ("start", "end")))
         return "end"
     return at or "end"
 
 
-def _quantile(fields: _Fields, aggregate: Aggregate, says: str) -> Decimal | None:
+def _quantile(fields: Fields, aggregate: Aggregate, says: str) -> Decimal | None:
     if aggregate is not Aggregate.QUANTILE or says == Calculation.MEDIAN:
         fields.refuse(("quantile",), f"goes with `quantile`, not with {says}")
         return None
@@ -1002,7 +714,7 @@ _CONDITIONS: Final = (*_ONE, "known")
 _Constant = str | Decimal | bool
 
 
-def _where(fields: _Fields, dataset: Dataset | None) -> tuple[Condition, ...]:
+def _where(fields: Fields, dataset: Dataset | None) -> tuple[Condition, ...]:
     """`{column: value}`, all of which hold; a list of such mappings where a column comes more than once."""
     conditions: list[Condition] = []
     for path, item in fields.items("where", most=50, single=True):
@@ -1012,8 +724,8 @@ def _where(fields: _Fields, dataset: Dataset | None) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
-def _conditions(fields: _Fields, column: object, wanted: object, dataset: Dataset | None) -> Iterator[Condition]:
-    path = _label(column)
+def _conditions(fields: Fields, column: object, wanted: object, dataset: Dataset | None) -> Iterator[Condition]:
+    path = label(column)
     if not isinstance(column, str):
         fields.problem(path, "expected the name of a column; put it in quotes")
         return
@@ -1023,7 +735,7 @@ def _conditions(fields: _Fields, column: object, wanted: object, dataset: Datase
     for name, value in wanted.items() if isinstance(wanted, Mapping) else [("eq", wanted)]:
         says = f"{path}.{name}" if isinstance(wanted, Mapping) else path
         if name not in _CONDITIONS:
-            fields.problem(says, _unknown(name, _CONDITIONS, "comparison"))
+            fields.problem(says, unknown(name, _CONDITIONS, "comparison"))
         else:
             condition = _condition(fields, says, column, name, value)
             wrong = _mismatch(condition, found) if condition and found else None
@@ -1033,10 +745,10 @@ def _conditions(fields: _Fields, column: object, wanted: object, dataset: Datase
                 yield condition
 
 
-def _condition(fields: _Fields, path: str, column: str, name: str, value: object) -> Condition | None:
+def _condition(fields: Fields, path: str, column: str, name: str, value: object) -> Condition | None:
     if name == "known":
         if not isinstance(value, bool):
-            fields.problem(path, f"expected true or false, found {_shown(value)}")
+            fields.problem(path, f"expected true or false, found {shown(value)}")
         return Condition(column, Op.NOT_NULL if value else Op.IS_NULL)
     if value is None and name in _MANY:
         return Condition(column, Op.IS_NULL if name == "eq" else Op.NOT_NULL)
@@ -1051,17 +763,17 @@ def _condition(fields: _Fields, path: str, column: str, name: str, value: object
     return None if constant is None else Condition(column, _ONE[name], constant)
 
 
-def _constant(fields: _Fields, path: str, value: object) -> _Constant | None:
+def _constant(fields: Fields, path: str, value: object) -> _Constant | None:
     if isinstance(value, bool):
         return value
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, str):
-        wrong = _wrong_text(value, 500, lines=True)
+        wrong = wrong_text(value, 500, lines=True)
         if wrong:
             fields.problem(path, wrong)
         return value
-    number = _decimal(value)
+    number = decimal_of(value)
     if isinstance(number, Decimal) and _plain(number) != str(_plain(number)):
         return number
     fields.problem(path, number if isinstance(number, str) else "has too many digits for a constant; 15 at most")
@@ -1074,7 +786,7 @@ def _mismatch(condition: Condition, column: Column) -> str | None:
     for value in values:
         if value is not None and _type_of(value) is not column.type:
             how = f"write '{value}' in quotes" if column.type is ColumnType.TEXT else f"a {column.type} is needed"
-            return f"column `{column.name}` is {column.type}, and {_shown(value)} is {_type_of(value)}; {how}"
+            return f"column `{column.name}` is {column.type}, and {shown(value)} is {_type_of(value)}; {how}"
     return None
 
 
@@ -1087,7 +799,7 @@ def _type_of(value: _Constant) -> ColumnType:
 # --- formulas -------------------------------------------------------------------------------------------------------
 
 
-def _formula(fields: _Fields, name: str) -> str | None:
+def _formula(fields: Fields, name: str) -> str | None:
     text = fields.text(name, most=formulas.MAX_LENGTH, required=True, lines=True)
     if text is None:
         return None
@@ -1099,22 +811,22 @@ def _formula(fields: _Fields, name: str) -> str | None:
     return text
 
 
-def _inputs(fields: _Fields, context: _Context) -> dict[str, Measure]:
+def _inputs(fields: Fields, context: _Context) -> dict[str, Measure]:
     section = fields.section("inputs")
     inputs: dict[str, Measure] = {}
     if section is None:
         return inputs
     for name, document in section.given.items():
-        inside = section.inside(_label(name), document)
-        wrong = _wrong_identifier(str(name))
+        inside = section.inside(label(name), document)
+        wrong = wrong_identifier(str(name))
         if wrong or name in formulas.FUNCTIONS:
-            section.problem(_label(name), wrong or f"`{name}` is a function of formulas; give it another name")
+            section.problem(label(name), wrong or f"`{name}` is a function of formulas; give it another name")
         elif not inside.broken:
             inputs[name] = _input(inside, context)
     return inputs
 
 
-def _input(fields: _Fields, context: _Context) -> Measure:
+def _input(fields: Fields, context: _Context) -> Measure:
     dataset = fields.identifier("dataset", most=_MAX_DATASET_KEY)
     inner = _Context(context.datasets, context.source, dataset or context.default, context.used)
     if not fields.has("numerator"):
@@ -1128,7 +840,7 @@ def _input(fields: _Fields, context: _Context) -> Measure:
     return measure
 
 
-def _guard(fields: _Fields) -> Guard | None:
+def _guard(fields: Fields) -> Guard | None:
     inside = fields.section("guard")
     if inside is None or inside.broken:
         return None
@@ -1137,12 +849,12 @@ def _guard(fields: _Fields) -> Guard | None:
     says = inside.text("says", most=120, required=True)
     status = inside.choice("status", Status, Status.NO_DATA) if inside.has("status") else None
     if status is not None and not status.is_verdict:
-        inside.problem("status", f"`{status}` is no verdict; it is one of {_listed(list(Status)[:4])}")
+        inside.problem("status", f"`{status}` is no verdict; it is one of {listed(list(Status)[:4])}")
     inside.finish()
     return Guard(text, at_most or Decimal(0), says, status) if text and says else None
 
 
-def _check_inputs_used(fields: _Fields, kpi: Kpi) -> None:
+def _check_inputs_used(fields: Fields, kpi: Kpi) -> None:
     texts = [kpi.formula, kpi.guard.formula if kpi.guard else None]
     if kpi.formula is None:
         return
@@ -1155,7 +867,7 @@ def _check_inputs_used(fields: _Fields, kpi: Kpi) -> None:
 # --- targets, bands, alerts -----------------------------------------------------------------------------------------
 
 
-def _target(fields: _Fields, direction: Direction, grains: tuple[Grain, ...], bounds: Bounds) -> Target | None:
+def _target(fields: Fields, direction: Direction, grains: tuple[Grain, ...], bounds: Bounds) -> Target | None:
     """A number alone is a target of that value."""
     given = fields.raw("target")
     if given is None:
@@ -1181,7 +893,7 @@ def _target(fields: _Fields, direction: Direction, grains: tuple[Grain, ...], bo
     return target
 
 
-def _check_target(fields: _Fields, target: Target, direction: Direction, bounds: Bounds) -> None:
+def _check_target(fields: Fields, target: Target, direction: Direction, bounds: Bounds) -> None:
     """The rules are those of every target, wherever it comes from; here they get the names that the file has."""
     numbers = {name: getattr(target, name) for name in ("value", "low", "high", "scale")}
     if any(number is None and fields.has(name) for name, number in numbers.items()):
@@ -1206,7 +918,7 @@ def _is_outside(number: Decimal, bounds: Bounds) -> bool:
     return (low is not None and number < low) or (high is not None and number > high)
 
 
-def _bands(fields: _Fields) -> Bands:
+def _bands(fields: Fields) -> Bands:
     inside = fields.section("bands")
     if inside is None:
         return Bands()
@@ -1224,7 +936,7 @@ def _bands(fields: _Fields) -> Bands:
     return bands
 
 
-def _bounds(fields: _Fields) -> Bounds:
+def _bounds(fields: Fields) -> Bounds:
     inside = fields.section("bounds")
     if inside is None:
         return Bounds()
@@ -1235,23 +947,23 @@ def _bounds(fields: _Fields) -> Bounds:
     return bounds
 
 
-def _alerts(fields: _Fields, direction: Direction) -> tuple[AlertRule, ...]:
+def _alerts(fields: Fields, direction: Direction) -> tuple[AlertRule, ...]:
     found = [fields.inside(path, item) for path, item in fields.items("alerts", most=20)]
     rules = [_alert(inside, direction) for inside in found if not inside.broken]
     return tuple(rule for rule in rules if rule is not None)
 
 
-def _alert(fields: _Fields, direction: Direction) -> AlertRule | None:
+def _alert(fields: Fields, direction: Direction) -> AlertRule | None:
     kind = fields.raw("type")
     if kind not in ALERT_TYPES:
-        fields.problem("type", "is missing" if kind is None else _not_one_of(kind, ALERT_TYPES))
+        fields.problem("type", "is missing" if kind is None else not_one_of(kind, ALERT_TYPES))
     elif kind in _NEEDS_TARGET and direction is Direction.NEUTRAL:
         fields.problem("type", f"`{kind}` needs a target, and a neutral KPI has none")
     threshold = _threshold(fields, kind)
     status = fields.choice("status", Status, Status.CRITICAL) if fields.has("status") else None
     if kind == "status_is" and (status is None or not status.is_verdict):
         fields.problem(
-            "status", f"`status_is` needs one: {_listed(list(Status)[1:4])}; that status or a worse one fires"
+            "status", f"`status_is` needs one: {listed(list(Status)[1:4])}; that status or a worse one fires"
         )
     elif kind != "status_is":
         fields.refuse(("status",), "goes with `status_is`")
@@ -1260,7 +972,7 @@ def _alert(fields: _Fields, direction: Direction) -> AlertRule | None:
     return AlertRule(str(kind), threshold, channels, status=status) if kind in ALERT_TYPES else None
 
 
-def _threshold(fields: _Fields, kind: object) -> Decimal:
+def _threshold(fields: Fields, kind: object) -> Decimal:
     """In percent. 0 where the type has none: `off_pace` alone may have one or not."""
     threshold = fields.number("threshold")
     if kind in ALERT_TYPES and kind not in _WITH_THRESHOLD and kind != "off_pace":
@@ -1272,11 +984,11 @@ def _threshold(fields: _Fields, kind: object) -> Decimal:
     return threshold or Decimal(0)
 
 
-def _channels(fields: _Fields) -> tuple[str, ...]:
+def _channels(fields: Fields) -> tuple[str, ...]:
     channels: dict[str, None] = {}
     for path, item in fields.items("channels", most=20):
         if item not in CHANNELS:
-            fields.problem(path, _not_one_of(item, CHANNELS))
+            fields.problem(path, not_one_of(item, CHANNELS))
         elif item in channels:
             fields.problem(path, f"`{item}` stands here twice")
         else:
@@ -1287,7 +999,7 @@ def _channels(fields: _Fields) -> tuple[str, ...]:
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
-def _active_days(fields: _Fields) -> ActiveDays:
+def _active_days(fields: Fields) -> ActiveDays:
     inside = fields.section("active_days")
     if inside is None:
         return ActiveDays()
@@ -1296,40 +1008,40 @@ def _active_days(fields: _Fields) -> ActiveDays:
         if item in _WEEKDAYS:
             days.add(_WEEKDAYS.index(item) + 1)
         else:
-            inside.problem(path, _not_one_of(item, _WEEKDAYS))
+            inside.problem(path, not_one_of(item, _WEEKDAYS))
     if inside.has("weekdays") and inside.raw("weekdays") == []:
         inside.problem("weekdays", "is empty; a KPI needs at least one active day")
     holidays = inside.raw("holidays")
     if holidays not in (None, "skip", "count"):
-        inside.problem("holidays", _not_one_of(holidays, ("skip", "count")))
+        inside.problem("holidays", not_one_of(holidays, ("skip", "count")))
     inside.finish()
     return ActiveDays(frozenset(days) or ActiveDays().weekdays, holidays == "skip")
 
 
-def _comparison(fields: _Fields, grains: tuple[Grain, ...]) -> Comparison:
+def _comparison(fields: Fields, grains: tuple[Grain, ...]) -> Comparison:
     comparison = fields.choice("comparison", Comparison, Comparison.PREVIOUS)
     if comparison is Comparison.SAME_WEEKDAY and Grain.DAILY not in grains:
         fields.problem("comparison", "`same_weekday` is for daily KPIs")
     return comparison
 
 
-def _missing(fields: _Fields, calculation: Calculation) -> Missing:
+def _missing(fields: Fields, calculation: Calculation) -> Missing:
     missing = fields.choice("missing", Missing, Missing.UNKNOWN)
     if missing is not Missing.UNKNOWN and calculation is not Calculation.MANUAL:
         fields.problem("missing", f"is for entered KPIs (calculation_method manual), not for {calculation}")
     return missing
 
 
-def _currency(fields: _Fields, unit: Unit) -> str | None:
+def _currency(fields: Fields, unit: Unit) -> str | None:
     currency = fields.text("currency", most=10)
     if currency is not None and not _CURRENCY.fullmatch(currency):
-        fields.problem("currency", f"expected a code such as USD, found {_shown(currency)}")
+        fields.problem("currency", f"expected a code such as USD, found {shown(currency)}")
     if currency is not None and unit is not Unit.CURRENCY:
         fields.problem("currency", f"goes with unit currency, not {unit}")
     return currency
 
 
-def _dimensions(fields: _Fields, context: _Context) -> tuple[str, ...]:
+def _dimensions(fields: Fields, context: _Context) -> tuple[str, ...]:
     """Columns to break the KPI down by; each dataset that it counts on has them."""
     dimensions: dict[str, None] = {}
     for path, item in fields.items("dimensions", most=20):
@@ -1343,32 +1055,32 @@ def _dimensions(fields: _Fields, context: _Context) -> tuple[str, ...]:
 
 def _wrong_dimension(item: object, context: _Context) -> str | None:
     if not isinstance(item, str) or not item or len(item) > _MAX_COLUMN:
-        return f"expected the name of a column, found {_shown(item)}"
+        return f"expected the name of a column, found {shown(item)}"
     for key in dict.fromkeys(context.used):
         dataset = (context.datasets or {}).get(key)
         if dataset is not None and _find_column(dataset, item) is None:
             return _no_column(dataset, item)
-    return _wrong_text(item, _MAX_COLUMN, lines=False)
+    return wrong_text(item, _MAX_COLUMN, lines=False)
 
 
-def _due_by(fields: _Fields) -> str | None:
+def _due_by(fields: Fields) -> str | None:
     given = fields.raw("due_by")
     if given is None or (isinstance(given, str) and _CLOCK.fullmatch(given)):
         return given
     minutes = given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < 24 * 60 else None
     hint = f'"{minutes // 60:02d}:{minutes % 60:02d}"' if minutes is not None else 'such as "09:00"'
-    fields.problem("due_by", f"expected a time of day in quotes, {hint}, found {_shown(given)}")
+    fields.problem("due_by", f"expected a time of day in quotes, {hint}, found {shown(given)}")
     return None
 
 
-def _permissions(fields: _Fields, name: str) -> tuple[str, ...]:
+def _permissions(fields: Fields, name: str) -> tuple[str, ...]:
     """Read once for each of its two lists, so that both are checked and neither is unknown."""
     if not fields.has("permissions"):
         return ()
     given = fields.given["permissions"]
     if not isinstance(given, Mapping):
         if name == "view":
-            fields.problem("permissions", f"expected `view` and `edit`, found {_shown(given)}")
+            fields.problem("permissions", f"expected `view` and `edit`, found {shown(given)}")
         return ()
     inside = fields.inside("permissions", given)
     roles = inside.words(name, most=100)
@@ -1528,11 +1240,11 @@ def _dump_condition(condition: Condition) -> object:
     if condition.op in (Op.IS_NULL, Op.NOT_NULL):
         return {"known": condition.op is Op.NOT_NULL}
     value = condition.value
-    shown = [_json(item) for item in value] if isinstance(value, tuple) else _json(value)
+    plain = [_json(item) for item in value] if isinstance(value, tuple) else _json(value)
     if condition.op in (Op.EQ, Op.IN):
-        return shown
+        return plain
     names = {op: name for table in (_ONE, _MANY) for name, op in table.items()}
-    return {names[condition.op]: shown}
+    return {names[condition.op]: plain}
 
 
 def _json(value: _Constant | None) -> object:
@@ -1541,8 +1253,8 @@ def _json(value: _Constant | None) -> object:
 
 def _dump_guard(guard: Guard) -> dict[str, Any]:
     status = str(guard.status) if guard.status else None
-    shown = {"formula": guard.formula, "at_most": _plain(guard.at_most), "says": guard.says, "status": status}
-    return _without_none(shown)
+    plain = {"formula": guard.formula, "at_most": _plain(guard.at_most), "says": guard.says, "status": status}
+    return _without_none(plain)
 
 
 def _dump_target(target: Target) -> dict[str, Any]:
