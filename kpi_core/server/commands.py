@@ -193,7 +193,7 @@ def _describe_company(house: House, changes: Mapping[str, str | int]) -> None:
     """`country` is whose public holidays count; the other changes are fields of the company."""
     now = house.clock()
     told: dict[str, Any] = {name: value for name, value in changes.items() if name != "country"}
-    with house.main.write() as conn:
+    with house.main.write(touches_catalog=True) as conn:
         if "country" in changes:
             settings.put(conn, HOLIDAY_COUNTRY, changes["country"], SYSTEM.id, now)
         settings.set_company(conn, replace(settings.company(conn), **told), SYSTEM.id, now)
