@@ -1,13 +1,12 @@
 """Definitions as people write them: KPIs and datasets from parsed YAML or JSON, checked, compared, written back.
 
 Whoever writes sixty definitions and gets one wrong wants to hear of every mistake at once, each with the file, the
-path within it and what would be right. So nothing here stops at the first problem: readers note it, go on with a
-stand-in, and whoever called raises `InvalidDefinition` with all of them at the end. A definition with any problem
-is never used.
+path within it and what would be right. So nothing here stops at the first problem: the readers of fields.py note it,
+everything goes on with a stand-in, and `InvalidDefinition` is raised with all of them at the end. A definition with
+any problem is never used.
 
-The functions are given documents, not files: reading YAML or JSON is done outside. Both bring their habits along,
-and these are met here once: 0.9 arrives as a float (taken as the decimal that was written, never as the binary
-number), dates arrive as dates, `10:30` arrives from YAML as the number 630 (refused, with the quotes it needs).
+The functions are given documents, not files: reading YAML or JSON is done outside. What those bring along is met in
+fields.py, but for one: `10:30` arrives from YAML as the number 630, and is refused with the quotes that it needs.
 
 The shape is CATALOG.md's; what is left out has a default:
 
@@ -205,7 +204,7 @@ def parse_catalog(documents: Mapping[str, object], *, known: Catalog | None = No
     """All definitions of some documents, by file name. Raises InvalidDefinition with the problems of all of them.
 
     `known` is what is defined already, and may be referred to; a definition of the same key takes its place. A
-    document has lists `datasets` and `kpis`, or is a list of KPIs, or a single KPI.
+    document has lists `datasets` and `kpis`, or is a list of KPIs, or a single KPI or dataset.
     """
     known = known or Catalog()
     problems: list[Problem] = []
@@ -237,7 +236,9 @@ def _sections(name: str, document: object, problems: list[Problem]) -> _Found:
     if isinstance(document, list):
         return [], [Fields(item, f"{name}: [{index}]", problems) for index, item in enumerate(document)]
     fields = Fields(document if document is not None else {}, f"{name}: ", problems)
-    if isinstance(document, Mapping) and "name" in document and "kpis" not in document:
+    if "time_column" in fields.given:
+        return [fields], []
+    if "name" in fields.given and "kpis" not in fields.given:
         return [], [fields]
     found = tuple(
         [fields.inside(path, item) for path, item in fields.items(section, most=10_000)]

@@ -133,6 +133,10 @@ def test_what_is_least_is_an_entered_flow() -> None:
     assert (found.unit, found.direction, found.measure) == (Unit.NUMBER, Direction.HIGHER, None)
 
 
+def test_a_file_may_be_a_single_dataset() -> None:
+    assert [each.key for each in parse_catalog({"calls.yaml": CALLS}).datasets] == ["calls"]
+
+
 KEYS = {
     "Customer Satisfaction (CSAT)": "customer_satisfaction_csat",
     "LTV:CAC Ratio": "ltv_cac_ratio",
@@ -710,6 +714,8 @@ def test_every_shipped_definition_is_written_back_as_it_was_read() -> None:
         "datasets": [dump_dataset(each) for each in catalog.datasets],
         "kpis": [dump_kpi(k) for k in catalog.kpis],
     }
+    assert len(catalog.kpis) == 65
+    assert catalog.not_connected == ()
     assert parse_catalog({"again.json": json.loads(json.dumps(dumped))}) == catalog
     assert parse_catalog({"again.yaml": yaml.safe_load(yaml.safe_dump(dumped, sort_keys=False))}) == catalog
 
