@@ -162,11 +162,11 @@ def _by_rows(actor: Actor, action: Action, kpi: Kpi) -> Verdict | None:
     personal = [_says(row, action) for row in rows if row.user_id == actor.id]
     said = _strictest(personal)
     if said is not None:
-        return Verdict(said, f"{_gives(said)} to this person for this KPI")
+        return Verdict(said, f"{_gives(said)} this person for this KPI")
     by_role = [_says(row, action) for row in rows if row.role in actor.roles]
     said = _strictest([*by_role, _named_by_definition(actor, action, kpi)])
     if said is not None:
-        return Verdict(said, f"{_gives(said)} to a role of this person for this KPI")
+        return Verdict(said, f"{_gives(said)} a role of this person for this KPI")
     return None
 
 
@@ -191,7 +191,7 @@ def _strictest(answers: Iterable[bool | None]) -> bool | None:
 
 
 def _gives(allowed: bool) -> str:
-    return "given" if allowed else "taken away"
+    return "given to" if allowed else "taken away from"
 
 
 def _by_confidential_key(actor: Actor) -> Verdict:

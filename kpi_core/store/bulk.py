@@ -127,10 +127,9 @@ def _copy_out(connection: sa.Connection, statement: sa.Select[*tuple[Any, ...]])
         true_values=["t"],
         false_values=["f"],
     )
+    parsing = pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
     sink.seek(0)
-    return pyarrow.csv.read_csv(
-        sink, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True), convert_options=options
-    )
+    return pyarrow.csv.read_csv(sink, parse_options=parsing, convert_options=options)
 
 
 def _arrow_type(kind: sa.types.TypeEngine[Any]) -> pa.DataType:

@@ -19,6 +19,9 @@ __all__ = ["connect", "drop_schema", "lock_writes"]
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _LOCK_WRITES = sa.text("SELECT pg_advisory_xact_lock(7101, hashtext(current_schema()))")
 
+_LOCK_SCHEMAS = sa.text("SELECT pg_advisory_xact_lock(7101, 0)")
+"""IF NOT EXISTS is no help against two processes at once: both look, both create, one fails."""
+
 
 def connect(url: sa.URL, schema: str | None) -> sa.Engine:
     """An engine whose connections live in `schema` (made if it is not there) and count time in UTC."""
@@ -54,6 +57,7 @@ def _ensure_schema(engine: sa.Engine, schema: str | None) -> None:
     with engine.begin() as connection:
         if schema is None:
             return
+        connection.execute(_LOCK_SCHEMAS)
         known = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
         if connection.execute(known, {"name": schema}).first() is None:
             connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")

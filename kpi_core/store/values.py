@@ -255,9 +255,7 @@ def to_arrow(readings: Iterable[Reading]) -> pa.Table:
     columns["verdict"] = [reading.verdict.value if reading.verdict is not None else None for reading in known]
     columns["meta_data"] = [_meta_data(reading) for reading in known]
     for name in ("value", "numerator", "denominator", "elapsed", "prior"):
-        columns[name] = [
-            _rounded(number, reading) for number, reading in zip(columns[name], known, strict=True)
-        ]
+        columns[name] = [_rounded(number, reading) for number, reading in zip(columns[name], known, strict=True)]
     return pa.table([pa.array(columns[field.name], field.type) for field in READINGS], READINGS)
 
 
