@@ -129,6 +129,13 @@ class Formula:
                 furthest[node.name] = max(back, furthest.get(node.name, 0))
         return furthest
 
+    @cached_property
+    def averaged(self) -> frozenset[str]:
+        """The keys that it reads through `mean` or `sum` alone, never by themselves."""
+        leaves = [node for node in _leaves(self.root) if not isinstance(node, Number)]
+        alone = {node.name for node in leaves if isinstance(node, Key)}
+        return frozenset(node.name for node in leaves) - alone
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
