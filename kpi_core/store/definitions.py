@@ -7,7 +7,7 @@ what is read. Alert rules of the definition are rows of `kpi_alerts` too, where 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -36,11 +36,13 @@ class DefinitionVersion:
     changed_at: datetime
 
 
-def load(connection: sa.Connection, *, only_active: bool = False) -> list[Kpi]:
-    """All definitions, in the order they were made, in one statement."""
+def load(connection: sa.Connection, *, only_active: bool = False, keys: Collection[str] | None = None) -> list[Kpi]:
+    """All definitions (or those with these keys), in the order they were made, in one statement."""
     found = sa.select(_TABLE.id, _TABLE.version, _TABLE.is_active, _TABLE.definition).order_by(_TABLE.id)
     if only_active:
         found = found.where(_TABLE.is_active)
+    if keys is not None:
+        found = found.where(_TABLE.key.in_(list(keys)))
     return [_kpi(row) for row in connection.execute(found)]
 
 
@@ -74,15 +76,15 @@ def save_all(
 
     Returns them as stored, with id and version, in the order given.
     """
-    before = {kpi.key: kpi for kpi in load(connection)}
-    known = set(before)
     _refuse_twice(kpis)
-    _insert([kpi for kpi in kpis if kpi.key not in known], connection, by, now)
-    changed = [_next_version(kpi, before[kpi.key]) for kpi in kpis if kpi.key in known]
+    keys = [kpi.key for kpi in kpis]
+    before = {kpi.key: kpi for kpi in load(connection, keys=keys)}
+    _insert([kpi for kpi in kpis if kpi.key not in before], connection, by, now)
+    changed = [_next_version(kpi, before[kpi.key]) for kpi in kpis if kpi.key in before]
     changed = [kpi for kpi in changed if kpi != before[kpi.key]]
     for kpi in changed:
         _update(connection, kpi, now)
-    stored = {kpi.key: kpi for kpi in load(connection)}
+    stored = {kpi.key: kpi for kpi in load(connection, keys=keys)}
     touched = [stored[kpi.key] for kpi in kpis if stored[kpi.key] != before.get(kpi.key)]
     how = {"redefines": redefines, "notes": notes, "changed_by": by, "changed_at": now}
     _record_versions(connection, touched, how)

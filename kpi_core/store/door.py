@@ -180,7 +180,8 @@ def open_store(
         path = duckdb_file.path_of(parsed.database, schema)
         store = _open_duckdb(path, clock, memory_limit, threads)
     try:
-        store._prepare(migrations)
+        with postgres.explained(parsed):
+            store._prepare(migrations)
     except BaseException:
         store.close()
         raise

@@ -8,13 +8,16 @@ schema of one's own is reached through `search_path`: no statement names it, so 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import sqlalchemy as sa
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import exc
 
 from kpi_core.errors import InvalidSetting, StoreUnusable
 
-__all__ = ["connect", "drop_schema", "lock_writes"]
+__all__ = ["connect", "drop_schema", "explained", "lock_writes"]
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _LOCK_WRITES = sa.text("SELECT pg_advisory_xact_lock(7101, hashtext(current_schema()))")
@@ -36,11 +39,28 @@ def connect(url: sa.URL, schema: str | None) -> sa.Engine:
         pool_pre_ping=True,
     )
     try:
-        _ensure_schema(engine, schema)
-    except exc.OperationalError as error:
+        with explained(url):
+            _ensure_schema(engine, schema)
+    except StoreUnusable:
         engine.dispose()
-        raise StoreUnusable(f"PostgreSQL at {_where(url)} cannot be reached: {_first_line(error)}") from error
+        raise
     return engine
+
+
+@contextmanager
+def explained(url: sa.URL) -> Iterator[None]:
+    """Turn what a server refuses at the start into one line that says what to do."""
+    try:
+        yield
+    except exc.OperationalError as error:
+        raise StoreUnusable(f"PostgreSQL at {_where(url)} cannot be reached: {_first_line(error)}") from error
+    except exc.ProgrammingError as error:
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise
+        raise StoreUnusable(
+            f"PostgreSQL at {_where(url)} does not let this user make tables there: {_first_line(error)}. "
+            f"Let the user create in its schema (GRANT CREATE ON SCHEMA ... TO ...), or make it the database's owner."
+        ) from error
 
 
 def lock_writes(connection: sa.Connection) -> None:
@@ -73,5 +93,5 @@ def _where(url: sa.URL) -> str:
     return url.set(password=None).render_as_string()
 
 
-def _first_line(error: exc.OperationalError) -> str:
+def _first_line(error: exc.DBAPIError) -> str:
     return str(error.orig).strip().splitlines()[0]

@@ -27,8 +27,9 @@ import sys
 from kpi_core.store import open_store
 from kpi_core.store.migrations import MIGRATIONS, Migration
 steps = tuple(f"CREATE TABLE t{n} AS SELECT 1 AS id" for n in range(60))
+migrations = (*MIGRATIONS, Migration(2, "sixty", steps)) if sys.argv[3] == "later" else MIGRATIONS
 print("ready", flush=True)
-open_store(sys.argv[1], schema=sys.argv[2] or None, migrations=(*MIGRATIONS, Migration(2, "sixty", steps)))
+open_store(sys.argv[1], schema=sys.argv[2] or None, migrations=migrations)
 print("done", flush=True)
 sys.stdin.read()
 """
@@ -108,6 +109,25 @@ def test_a_migration_that_fails_leaves_the_database_as_before(store: Store, duck
         assert schema_version(connection) == 1
 
 
+def start_and_kill(url: str, schema: str | None, release: str, after: float) -> None:
+    """Open the database in another process and kill that so many seconds after it began to open."""
+    command = [sys.executable, "-c", MIGRATE_AND_SAY, url, schema or "", release]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(after)
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("after", [0.0, 0.01, 0.03, 0.06, 0.1])
+def test_killed_during_the_very_first_start_the_next_one_begins_anew(duckdb_url: str, after: float) -> None:
+    start_and_kill(duckdb_url, None, "first", after)
+    with open_store(duckdb_url) as store, store.read() as connection:
+        assert tables(connection) == set(metadata.tables)
+        assert people.load_roles(connection) == ROLES
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("engine", ["duckdb", "postgresql"])
 def test_killed_while_migrating_the_database_is_as_before_or_complete(
@@ -116,14 +136,7 @@ def test_killed_while_migrating_the_database_is_as_before_or_complete(
     url = request.getfixturevalue("duckdb_url" if engine == "duckdb" else "postgres_url")
     schema = f"killed_{seed}" if engine == "postgresql" else None
     open_store(url, schema=schema).close()
-    process = subprocess.Popen(
-        [sys.executable, "-c", MIGRATE_AND_SAY, url, schema or ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    time.sleep(random.Random(seed).uniform(0.0, 0.4))
-    process.kill()
-    process.communicate()
+    start_and_kill(url, schema, "later", random.Random(seed).uniform(0.0, 0.4))
     later = (*MIGRATIONS, Migration(2, "one", ("CREATE TABLE t0 AS SELECT 2 AS id",)))
     with open_store(url, schema=schema, migrations=later) as store, store.read() as connection:
         made = tables(connection) - set(metadata.tables)

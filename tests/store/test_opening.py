@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from kpi_core.errors import InvalidSetting, StoreInUse, StoreUnusable
 from kpi_core.store import drop_store, open_store
@@ -95,3 +96,19 @@ def test_dropping_a_file_takes_all_that_stands_beside_it(duckdb_url: str, tmp_pa
 def test_a_database_in_memory_works_and_leaves_nothing() -> None:
     with open_store("duckdb:///:memory:") as store, store.write():
         assert store.data_version() == 0
+
+
+def test_a_user_who_may_not_make_tables_is_told_what_to_grant(postgres_url: str) -> None:
+    admin = sa.create_engine(postgres_url)
+    with admin.begin() as connection:
+        connection.exec_driver_sql("CREATE ROLE reader LOGIN PASSWORD 'x'")
+    as_reader = sa.make_url(postgres_url).set(username="reader", password="x").render_as_string(hide_password=False)
+    try:
+        with pytest.raises(StoreUnusable, match="GRANT CREATE ON SCHEMA"):
+            open_store(as_reader)
+        with pytest.raises(StoreUnusable, match="does not let this user"):
+            open_store(as_reader, schema="of_its_own")
+    finally:
+        with admin.begin() as connection:
+            connection.exec_driver_sql("DROP ROLE reader")
+        admin.dispose()
