@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import duckdb
 import sqlalchemy as sa
 from duckdb_sqlalchemy import ConnectionWrapper
 
-from kpi_core.errors import StoreInUse, StoreUnusable
+from kpi_core.errors import InvalidInput, StoreInUse, StoreUnusable, Unavailable
 
 __all__ = ["MEMORY", "DuckDbFile", "open_file", "path_of", "remove_files"]
 
@@ -51,13 +52,17 @@ class DuckDbFile:
         too, and DuckDB replays it when the copy is opened.
         """
         if self.path is None:
-            raise StoreUnusable("A database in memory has no file to copy.")
-        self.root.execute("CHECKPOINT")
+            raise Unavailable("A database in memory has no file to copy.")
+        if target.resolve() == self.path:
+            raise InvalidInput(f"{target} is the database itself: a backup needs a place of its own.")
+        with suppress(duckdb.TransactionException):
+            self.root.execute("CHECKPOINT")
         target.parent.mkdir(parents=True, exist_ok=True)
-        _copy(self.path, target)
         log = _beside(self.path, ".wal")
+        _beside(target, ".wal").unlink(missing_ok=True)  # of an older copy: it must not be replayed over this one
         if log.exists():
             _copy(log, _beside(target, ".wal"))
+        _copy(self.path, target)
 
 
 def path_of(database: str | None, schema: str | None) -> Path | None:
@@ -127,7 +132,10 @@ def _explained(path: Path, error: Exception) -> StoreInUse | StoreUnusable:
 def _copy(source: Path, target: Path) -> None:
     """Under another name first: a copy that was interrupted never looks like one that is whole."""
     unfinished = _beside(target, ".part")
-    shutil.copyfile(source, unfinished)
+    with source.open("rb") as there, unfinished.open("wb") as here:
+        shutil.copyfileobj(there, here, 1 << 20)
+        here.flush()
+        os.fsync(here.fileno())
     unfinished.replace(target)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -116,24 +115,6 @@ def test_an_instant_comes_back_in_utc_whatever_zone_it_was_given_in(store: Store
     assert found == given
     assert found.tzinfo is UTC
     assert shown == "2026-07-01 12:00:00+00"
-
-
-def test_a_backup_holds_what_was_written_and_readers_read_on(duckdb_store: Store, tmp_path: Path) -> None:
-    put(duckdb_store, "kept")
-    with duckdb_store.read() as connection:
-        assert settings.get(connection, "key") == "kept"
-        copy = duckdb_store.backup(tmp_path / "backups" / "kpi-2026-11-23.duckdb")
-        assert settings.get(connection, "key") == "kept"
-    put(duckdb_store, "later")
-    with open_store(f"duckdb:///{copy}") as restored:
-        assert value(restored) == "kept"
-
-
-def test_a_backup_of_postgresql_is_left_to_its_own_tools(postgres_store: Store, tmp_path: Path) -> None:
-    from kpi_core.errors import Unavailable
-
-    with pytest.raises(Unavailable, match="pg_dump"):
-        postgres_store.backup(tmp_path / "x")
 
 
 def test_the_main_store_and_the_demo_do_not_touch(store: Store, postgres_url: str, duckdb_url: str) -> None:
