@@ -1,9 +1,6 @@
 """A board: the cards of one grain in one span, by category, with its way through time and its filters.
 
-Where a reader stands is in the URL and nowhere else (`?day=2026-11-20&category=Sales&status=critical&q=churn&page=2`),
-so that it survives a reload and can be sent to a colleague. Widgets that can are bound to it by Streamlit. The status
-pills are not: their labels carry counts, and Streamlit would put those into the URL; the day is not, because it is
-reached by three ways.
+Where a reader stands is in the URL (url.py): `?day=2026-11-20&category=sales&status=critical&q=churn&page=2`.
 
 An open board asks for the data version every few seconds and draws itself again only when that moved on.
 """
@@ -20,16 +17,15 @@ import streamlit as st
 from kpi_core import periods
 from kpi_core.model import Board, Card, Category, Grain, Span, Status
 from kpi_core.periods import Calendar
-from pages.ui import cards, session, states
+from pages.ui import cards, session, states, url
 from pages.ui import format as text
 
-__all__ = ["day_asked_for", "keep_fresh", "sections", "show"]
+__all__ = ["keep_fresh", "sections", "show"]
 
 FRESH_EVERY = 12
 """Seconds between two questions for the data version."""
 PAGE_SIZE = 60
 """Cards a page: what a browser draws in 0.1 s."""
-FIRST_DAY = date(2000, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +59,7 @@ def show(grain: Grain) -> None:
     """A whole board page."""
     actor, tracker = session.actor(), session.tracker()
     company = tracker.company(actor)
-    board = tracker.board(actor, grain, day_asked_for())
+    board = tracker.board(actor, grain, url.day())
     calendar = Calendar.of(company)
     cards.style()
     _head(board, calendar)
@@ -83,7 +79,7 @@ def show_custom() -> None:
     """The board of the custom category: its KPIs at every grain, each in its own present span."""
     actor, tracker = session.actor(), session.tracker()
     company = tracker.company(actor)
-    boards = [tracker.board(actor, grain, day_asked_for()) for grain in text.GRAIN_ICONS]
+    boards = [tracker.board(actor, grain, url.day()) for grain in text.GRAIN_ICONS]
     found = [card for board in boards for card in board.cards if card.category is Category.CUSTOM]
     cards.style()
     daily = boards[0]
@@ -100,15 +96,6 @@ def _grain_name(card: Card) -> str:
 
 
 # Through time
-
-
-def day_asked_for(name: str = "day") -> date | None:
-    """The day in the URL, if there is one that makes sense."""
-    asked = st.query_params.get(name, "")
-    try:
-        return max(date.fromisoformat(asked), FIRST_DAY) if asked else None
-    except ValueError:
-        return None
 
 
 def _head(board: Board, calendar: Calendar, title: str = "") -> None:
@@ -137,12 +124,11 @@ def _step(key: str, icon: str, says: str, day: date, *, disabled: bool = False) 
 
 
 def _jump(span: Span) -> None:
-    if st.session_state.get("jump") != span.start:
-        st.session_state["jump"] = span.start
+    url.follow("jump", span.start)
     st.date_input(
         "Go to date",
         key="jump",
-        min_value=FIRST_DAY,
+        min_value=url.FIRST_DAY,
         format="YYYY-MM-DD",
         label_visibility="collapsed",
         width=140,
@@ -152,7 +138,7 @@ def _jump(span: Span) -> None:
 
 def _go(day: date | None) -> None:
     if day is None:
-        st.query_params.pop("day", None)
+        url.forget("day", "page")
     else:
         st.query_params["day"] = day.isoformat()
 
@@ -167,68 +153,65 @@ def _go_there() -> None:
 def _filtered(found: Sequence[Card]) -> list[Card]:
     """The filter bar, and what it leaves."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        words = st.text_input(
-            "Find a KPI",
-            key="q",
-            type="search",
-            placeholder="Find a KPI",
-            label_visibility="collapsed",
-            width=220,
-            bind="query-params",
-        )
+        words = _search()
         categories = _categories({card.category for card in found})
-        left = [card for card in found if _matches(card, words or "", categories)]
+        left = [card for card in found if _matches(card, words, categories)]
         groups = _groups(left)
     return [card for card in left if not groups or any(group.holds(card) for group in groups)]
 
 
-def _categories(present: set[Category]) -> list[Category]:
-    options = [category for category in Category if category in present]
+def _search() -> str:
+    url.follow("q", url.words("q"))
+    st.text_input(
+        "Find a KPI",
+        key="q",
+        type="search",
+        placeholder="Find a KPI",
+        label_visibility="collapsed",
+        max_chars=url.LONGEST,
+        width=220,
+        on_change=url.remember,
+        args=("q",),
+    )
+    return url.words("q")
+
+
+def _categories(present: set[Category]) -> list[str]:
+    options = [category.value for category in Category if category in present]
     if len(options) < 2:
         return []
-    chosen: list[Category] = st.pills(
-        "Category",
-        options,
-        selection_mode="multi",
-        format_func=text.CATEGORY_NAMES.__getitem__,
-        key="category",
-        label_visibility="collapsed",
-        bind="query-params",
-    )
-    return chosen
-
-
-def _matches(card: Card, words: str, categories: Sequence[Category]) -> bool:
-    title = card.title.casefold()
-    return (not categories or card.category in categories) and all(word in title for word in words.casefold().split())
+    return _pills("Category", "category", {option: option.capitalize() for option in options})
 
 
 def _groups(left: Sequence[Card]) -> list[Group]:
     """The status pills, with how many cards each would leave."""
-    wanted = [key for key in st.query_params.get_all("status") if key in GROUP_OF]
-    if st.session_state.get("status", []) != wanted:
-        st.session_state["status"] = wanted
     labels = {group.key: f"{group.icon} {group.word} {sum(map(group.holds, left))}" for group in GROUPS}
-    keys: list[str] = st.pills(
-        "Status",
-        list(labels),
+    return [GROUP_OF[key] for key in _pills("Status", "status", labels)]
+
+
+def _pills(label: str, name: str, options: Mapping[str, str]) -> list[str]:
+    chosen = url.several(name, options)
+    url.follow(name, chosen)
+    st.pills(
+        label,
+        list(options),
         selection_mode="multi",
-        format_func=labels.__getitem__,
-        key="status",
+        format_func=options.__getitem__,
+        key=name,
         label_visibility="collapsed",
-        on_change=_remember_status,
+        on_change=url.remember,
+        args=(name,),
     )
-    return [GROUP_OF[key] for key in keys]
+    return chosen
 
 
-def _remember_status() -> None:
-    st.query_params["status"] = st.session_state["status"]
+def _matches(card: Card, words: str, categories: Sequence[str]) -> bool:
+    title = card.title.casefold()
+    return (not categories or card.category in categories) and all(word in title for word in words.casefold().split())
 
 
 def _clear_filters() -> None:
-    st.session_state["q"] = ""
-    st.session_state["category"] = []
-    st.query_params.pop("status", None)
+    url.forget("q", "category", "status", "page")
 
 
 # Cards
@@ -265,7 +248,9 @@ def _page(chosen: Sequence[Card]) -> Sequence[Card]:
         return chosen
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f":gray[{len(chosen):,} KPIs, {PAGE_SIZE} a page]", width="content")
-        number = st.pagination(pages, key="page", bind="query-params")
+        number = url.number("page", pages)
+        url.follow("page", number)
+        st.pagination(pages, key="page", on_change=url.remember, args=("page", 1))
     return chosen[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -22,9 +23,9 @@ from kpi_core.model import Card, Company, Score, Span, Status
 from kpi_core.periods import Calendar
 from pages.ui import format as text
 
-__all__ = ["KPI_PAGE", "Frame", "bar", "draw", "headline", "link", "locked", "style", "wall"]
+__all__ = ["Frame", "bar", "draw", "headline", "kpi_page", "link", "locked", "style", "wall"]
 
-KPI_PAGE = Path(__file__).parents[1] / "kpi.py"
+KPI_FILE = Path(__file__).parents[1] / "kpi.py"
 CSS = (Path(__file__).parent / "cards.css").read_text(encoding="utf-8")
 NARROWEST = 268
 """Pixels: three cards a row beside the sidebar at 1,400, five at 1,920, one at 390."""
@@ -32,6 +33,12 @@ LONG_TITLE = 30
 """Characters that fit a card; what is longer is cut, and then shown whole on hover."""
 INDENT = "\u00a0"
 """Half a rem at the size of a value, as a link is indented, so that title, number and lines stand on one edge."""
+
+
+@cache
+def kpi_page() -> st.Page:
+    """The page that cards lead to. A board links to it dozens of times, and a path would be looked up each time."""
+    return st.Page(KPI_FILE, url_path="kpi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ def headline(card: Card, frame: Frame) -> None:
 def link(card: Card) -> None:
     """The way to a KPI's page, under its name."""
     st.page_link(
-        KPI_PAGE,
+        kpi_page(),
         label=f"**{text.md(card.title)}**",
         icon="",
         width="stretch",

@@ -36,6 +36,7 @@ __all__ = [
     "progress",
     "recorded",
     "recorded_by",
+    "sentence",
     "shortened",
     "span_dates",
     "tally",
@@ -106,6 +107,11 @@ def md(text: str) -> str:
 def shortened(text: str, longest: int) -> str:
     """The start of a text that is too long for its place."""
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+
+
+def sentence(said: str) -> str:
+    """An error's words, which start small because others may stand before them, as a sentence of their own."""
+    return f"{said[:1].upper()}{said[1:].rstrip('.')}."
 
 
 def escaped(text: str) -> str:
@@ -194,7 +200,7 @@ def facts(kpi: Kpi) -> Mapping[str, str]:
     """What a reader must know to judge a number: which way is good, how it is made, who answers for it."""
     made = kpi.formula or kpi.calculation.value.replace("_", " ")
     found = {
-        "Reading": BETTER[kpi.direction],
+        "Direction": BETTER[kpi.direction],
         "Made by": "entered by hand" if kpi.calculation is Calculation.MANUAL else made,
         "Data from": (kpi.data_source or "").replace("_", " "),
         "Owner": (kpi.owner_role or "").replace("_", " "),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import date
 
 import streamlit as st
@@ -11,12 +11,11 @@ from kpi_core import periods
 from kpi_core.model import Grain, Kpi, Span
 from kpi_core.periods import Calendar
 from pages.ui import format as text
+from pages.ui import url
 
 __all__ = ["choose", "grain_of"]
 
-SPANS = {"Last 30": 30, "Last 90": 90}
-"""Names stand in the URL as they stand on the screen, and hold for every grain."""
-YEAR, ALL, CUSTOM = "1 year", "All", "Custom"
+YEAR, ALL, CUSTOM = "year", "all", "custom"
 LONGEST = {Grain.DAILY: 3_653, Grain.WEEKLY: 522}
 """Spans that "All" may reach back: ten years of days or of weeks."""
 LONGEST_OTHER = 240
@@ -24,51 +23,59 @@ LONGEST_OTHER = 240
 
 def grain_of(kpi: Kpi) -> Grain:
     """The grain in the URL or its switch, among those that the KPI is tracked at."""
-    if len(kpi.grains) < 2:
-        return kpi.tracking_period
-    names = {text.GRAIN_NAMES[grain].lower(): grain for grain in kpi.grains}
-    chosen = st.segmented_control(
-        "Period",
-        list(names),
-        default=kpi.tracking_period.value,
-        required=True,
-        format_func=str,
-        key="grain",
-        label_visibility="collapsed",
-        bind="query-params",
-    )
-    return names[chosen]
+    names = {grain.value: text.GRAIN_NAMES[grain] for grain in kpi.grains}
+    return Grain(_switch("Period", "grain", names)) if len(names) > 1 else kpi.tracking_period
 
 
 def choose(present: Span, calendar: Calendar) -> tuple[date, date]:
-    """The first and the last day looked at, as chosen under the chart's heading."""
-    chosen = st.segmented_control(
-        "Range",
-        [*SPANS, YEAR, ALL, CUSTOM],
-        default="Last 30",
-        required=True,
-        key="range",
-        label_visibility="collapsed",
-        bind="query-params",
-    )
+    """The first and the last day looked at."""
+    noun = f"{text.SPAN_NAMES[present.grain]}s"
+    names = {"30": f"30 {noun}", "90": f"90 {noun}", YEAR: "1 year", ALL: "All", CUSTOM: "Custom"}
+    chosen = _switch("Range", "range", names)
     last = present.start
     if chosen == CUSTOM:
         return _between(present, calendar)
     if chosen == YEAR:
         return periods.same_span_last_year(present, calendar).start, last
-    count = SPANS.get(chosen, LONGEST.get(present.grain, LONGEST_OTHER))
+    count = LONGEST.get(present.grain, LONGEST_OTHER) if chosen == ALL else int(chosen)
     return periods.previous(present, calendar, count - 1).start, last
 
 
+def _switch(label: str, name: str, options: Mapping[str, str]) -> str:
+    """One of several, the first where the URL names none."""
+    first = next(iter(options))
+    chosen = next(iter(url.several(name, options)), first)
+    url.follow(name, chosen)
+    st.segmented_control(
+        label,
+        list(options),
+        required=True,
+        format_func=options.__getitem__,
+        key=name,
+        label_visibility="collapsed",
+        on_change=url.remember,
+        args=(name, first),
+    )
+    return chosen
+
+
 def _between(present: Span, calendar: Calendar) -> tuple[date, date]:
-    first = periods.previous(present, calendar, 29).start
-    picked: Sequence[date] = st.date_input(
+    first = url.day("from") or periods.previous(present, calendar, 29).start
+    last = url.day("to") or present.start
+    url.follow("between", (first, max(first, last)))
+    st.date_input(
         "From and to",
-        (first, present.start),
         key="between",
+        min_value=url.FIRST_DAY,
         format="YYYY-MM-DD",
         label_visibility="collapsed",
         width=240,
-        bind="query-params",
+        on_change=_remember_between,
     )
-    return (picked[0], picked[-1]) if picked else (first, present.start)
+    return first, max(first, last)
+
+
+def _remember_between() -> None:
+    picked = st.session_state["between"]
+    if len(picked) == 2:
+        st.query_params["from"], st.query_params["to"] = (day.isoformat() for day in picked)

@@ -35,6 +35,6 @@ def refused(error: KpiError, *, what: str, icon: str = "lock") -> None:
         st.space("small")
         st.markdown(f"### :gray[:material/{icon}:]", text_alignment="center", anchors=False)
         st.markdown(f"**{text.md(what)}**", text_alignment="center")
-        st.markdown(f":gray[{text.md(str(error))}]", text_alignment="center")
+        st.markdown(f":gray[{text.md(text.sentence(str(error)))}]", text_alignment="center")
         st.page_link(OVERVIEW_PAGE, label="Go to the overview", icon=":material/arrow_back:")
         st.space("small")

@@ -65,7 +65,7 @@ def _cell(grain: Grain, category: Category, found: Sequence[Card], company: Comp
         BOARD_PAGES[grain],
         label=f"**{name}**" + (f" :gray[:small[{judged}]]" if judged else ""),
         icon=text.GRAIN_ICONS[grain],
-        query_params={"category": text.CATEGORY_NAMES[category]},
+        query_params={"category": category.value},
         width="stretch",
     )
     for card in found[:MOST_LINES]:
@@ -83,7 +83,7 @@ def _line(card: Card, company: Company) -> None:
     title = text.md(text.shortened(card.title, LONGEST))
     amount = text.md(text.value(card.score.value, card.kpi, company.currency))
     st.page_link(
-        cards.KPI_PAGE,
+        cards.kpi_page(),
         label=f"{text.look_of(card).markdown_icon} {title} **{amount}**",
         icon="",
         width="stretch",
