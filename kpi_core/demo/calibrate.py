@@ -108,6 +108,7 @@ def targets(demo: Demo, catalog: Catalog, until: datetime, since: date | None = 
     known = levels(business, catalog, quarters)
     made: dict[str, tuple[Target, ...]] = {key: (_none(quarters[0]),) for key in UNTARGETED if since is None}
     made["ad_spend"] = tuple(_of_budget(business, quarter) for quarter in quarters)
+    made["strategic_goal_progress"] = tuple(target for quarter in quarters for target in _of_programme(quarter))
     for kpi in catalog.kpis:
         if kpi.key in AIMS:
             grains = kpi.grains
@@ -238,6 +239,20 @@ def _of_budget(business: Business, quarter: date) -> Target:
         notes=f"80 to 105 % of a budget of {budget:,} a day",
         created_at=_set_at(quarter),
     )
+
+
+def _of_programme(quarter: date) -> Iterator[Target]:
+    """A programme of a year is to be at 9 % after January, and at 97 % after December."""
+    for month in range(quarter.month, quarter.month + 3):
+        yield Target(
+            value=Decimal(8 * month + 1),
+            grain=Grain.MONTHLY,
+            period_start=quarter.replace(month=month),
+            period_end=quarter.replace(month=month, day=28),
+            set_by=SETTERS["ceo"],
+            notes=f"Programme of {quarter.year}",
+            created_at=_set_at(quarter),
+        )
 
 
 def _none(quarter: date) -> Target:

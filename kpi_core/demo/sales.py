@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kpi_core.demo.business import CHANNELS, GOLDEN, PLANS, PLASTIC, REGIONS, Business
+from kpi_core.demo.business import CHANNELS, GOLDEN, PLANS, REGIONS, Business
 from kpi_core.demo.days import ALWAYS, OFFICE, WEB, spread
 from kpi_core.demo.noise import Bools, Floats, Ints, steady_counts
 from kpi_core.demo.tables import MICRO, Amounts, Codes, Column, Flags, Names, Table, cents, joined, numbers
@@ -82,8 +82,12 @@ def leads(business: Business, first: int, last: int) -> Table:
     channel = noise.choice("leads/channel", LEAD_CHANNELS, day, index)
     created = days.moments(place, noise.uniform("leads/at", day, index), WEB)
     score = np.clip(61 + 13 * noise.normal("leads/score", day, index) + 4 * (channel == EMAIL), 5, 99)
-    fate, late = noise.even("leads/fate", number, GOLDEN), noise.even("leads/late", number, PLASTIC)
-    soon = noise.uniform("leads/soon", day, index)
+    chance = noise.uniform("leads/chance", day, index)
+    scored, _ = _every(number, 0.93)
+    qualified, nth_qualified = _every(number, 0.46)
+    booked, nth_booked = _every(number, 0.31)
+    soon = 1 + (4 * noise.even("leads/qualified", nth_qualified, GOLDEN)).astype(np.int64)
+    late = 1 + (8 * noise.even("leads/booked", nth_booked, GOLDEN)).astype(np.int64)
     columns: dict[str, Column] = {
         "lead": Names(day * 1000 + index, "L"),
         "channel": Codes(channel, CHANNELS),
@@ -91,12 +95,18 @@ def leads(business: Business, first: int, last: int) -> Table:
         "region": Codes(noise.choice("leads/region", (0.3, 0.2, 0.28, 0.22), day, index), REGIONS),
     }
     happens = (
-        (0, np.ones(len(place), dtype=bool), created),
-        (1, fate < 0.93, created + (600 + 20_000 * soon).astype(np.int64)),
-        (2, fate < 0.46, _office_day(business, place, 1 + (4 * late).astype(int), soon)),
-        (3, fate < 0.31, _office_day(business, place, 1 + (8 * late).astype(int), soon)),
+        (0, created > 0, created),
+        (1, scored, created + (600 + 20_000 * chance).astype(np.int64)),
+        (2, qualified, _office_day(business, place, soon, chance)),
+        (3, booked, _office_day(business, place, late, chance)),
     )
     return joined([_lead_events(columns, code, rows, at, score) for code, rows, at in happens])
+
+
+def _every(number: Ints, share: float) -> tuple[Bools, Ints]:
+    """That share of a running number, evenly: which they are, and how many there were before each."""
+    before = np.floor(number * share).astype(np.int64)
+    return np.floor((number + 1) * share).astype(np.int64) > before, before
 
 
 def _office_day(business: Business, place: Ints, later: Ints, chance: Floats) -> Ints:
