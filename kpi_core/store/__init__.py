@@ -10,6 +10,6 @@
 file for each thing that is kept. Nothing else in the product writes SQL against these tables.
 """
 
-from kpi_core.store.door import Store, drop_store, open_store, utc_now
+from kpi_core.store.door import Store, Versions, drop_store, open_store, utc_now
 
-__all__ = ["Store", "drop_store", "open_store", "utc_now"]
+__all__ = ["Store", "Versions", "drop_store", "open_store", "utc_now"]

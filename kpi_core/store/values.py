@@ -178,15 +178,15 @@ def changed_only(connection: sa.Connection, rows: pa.Table) -> pa.Table:
     grains = pc.unique(told["period_type"]).to_pylist()
     with bulk.staged(connection, numbered, kpi_values) as name:
         differs = _differing(connection, name, days["min"], days["max"], grains)
-        places = [row.id for row in connection.execute(differs)]
-    return rows.take(pa.array(sorted(places), pa.int64()))
+        places = bulk.fetch(connection, differs).sort_by("id")["id"]
+    return rows.take(places)
 
 
 def _differing(
     connection: sa.Connection, staged: str, first: date, last: date, grains: list[str]
 ) -> sa.Select[*tuple[Any, ...]]:
     """The staged rows that differ from the current version, by their `id`, which is their place."""
-    told = sa.table(staged, sa.column("id"), *(sa.column(name) for name in READINGS.names[:15]))
+    told = sa.table(staged, sa.column("id", sa.BigInteger), *(sa.column(name) for name in READINGS.names[:15]))
     asked = [_TABLE.period_date.between(first, last), _TABLE.period_type.in_(grains)]
     says = [_TABLE[name] for name in _SAYS]
     known = _current(connection, [*_IDENTITY, *says], asked, _IDENTITY).subquery("known")

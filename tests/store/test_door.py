@@ -47,6 +47,16 @@ def test_every_write_raises_the_data_version_but_one_that_no_board_shows(store: 
     assert first < second == store.data_version()
 
 
+def test_a_change_of_the_catalog_raises_the_catalog_version_and_data_alone_does_not(store: Store) -> None:
+    before = store.versions()
+    put(store, 1)
+    assert store.versions() == (before.data + 1, before.catalog)
+    with store.write(touches_catalog=True) as connection:
+        settings.put(connection, "key", 2, "ada", NOW)
+    assert store.versions() == (before.data + 2, before.catalog + 1)
+    assert store.data_version() == before.data + 2
+
+
 def test_the_data_version_goes_on_rising_after_a_restart(duckdb_url: str) -> None:
     with open_store(duckdb_url) as store:
         put(store, 1)
