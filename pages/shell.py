@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 
@@ -99,8 +98,7 @@ def _configure(title: str, layout: str) -> None:
 def _menu(entries: Iterable[Entry]) -> dict[str, list[st.Page]]:
     menu: dict[str, list[st.Page]] = {}
     for entry in entries:
-        if (Path(__file__).parent / entry.file).exists():
-            menu.setdefault(entry.section, []).append(_page(entry))
+        menu.setdefault(entry.section, []).append(_page(entry))
     return menu
 
 

@@ -52,8 +52,9 @@ FOR_NOBODY: Final = (
     "/oauth2callback",
 )
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-ANONYMOUS_SOCKETS: Final = 200
-ANONYMOUS_SOCKETS_OF_ONE: Final = 40
+ANONYMOUS_SOCKETS: Final = 1_000
+ANONYMOUS_SOCKETS_OF_ONE: Final = 250
+"""From one address; a whole office may come from one, with a tab left open on every desk."""
 LARGEST_BODY: Final = 4_096
 
 REQUIRED_OPTIONS: Final[dict[str, object]] = {
