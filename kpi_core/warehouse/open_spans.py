@@ -1,0 +1,212 @@
+"""What an open span is measured against: the same part of the span before, and how much of a span has usually passed.
+
+Both end at the watermark, how far the data reaches, and not at the clock. Where the watermark is the latest record's
+instant, that record counts, so the earlier parts include that instant too; the end of a fetch they do not include.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from kpi_core import periods, status
+from kpi_core.model import Aggregate, Dataset, Grain, Kind, Kpi, Span
+from kpi_core.periods import Calendar
+from kpi_core.warehouse import tables
+from kpi_core.warehouse.calculate import calculate
+from kpi_core.warehouse.parts import Source, write_parts
+from kpi_core.warehouse.plan import ADDITIVE, Plan
+from kpi_core.warehouse.scratch import Scratch
+from kpi_core.warehouse.windows import Windows
+
+__all__ = ["Against", "Reach", "measure_open_spans"]
+
+GRAINS = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY)
+_LOOKED_AT = 10
+"""Complete spans looked at for the 8 that are needed: those that total 0 are left out."""
+_INSTANT_STEP = timedelta(microseconds=1)
+_WINDOW = tuple[date, int, datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far the data of one or several datasets reaches: first and last local day, and the watermark."""
+
+    first: date
+    last: date
+    watermark: datetime
+    is_record: bool
+    """Whether the watermark is the instant of a record, rather than the end of a fetch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """For one KPI's open span: what it is compared with, and the share of its weight that has passed."""
+
+    elapsed: Decimal | None = None
+    prior: Decimal | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """The windows that answer for one KPI's open span."""
+
+    kpi: Kpi
+    span: Span
+    watermark: datetime
+    prior: _WINDOW | None
+    note: str | None
+    shares: tuple[tuple[_WINDOW, _WINDOW], ...]
+
+    @property
+    def windows(self) -> Iterator[_WINDOW]:
+        if self.prior is not None:
+            yield self.prior
+        for part, whole in self.shares:
+            yield part
+            yield whole
+
+
+def measure_open_spans(
+    scratch: Scratch,
+    plan: Plan,
+    kpis: Mapping[int, Kpi],
+    datasets: Mapping[str, Dataset],
+    reaches: Mapping[frozenset[str], Reach],
+    calendar: Calendar,
+    now: datetime,
+) -> dict[tuple[int, Grain], Against]:
+    """By KPI and grain, for the spans that are open `now` and have data in them."""
+    questions = list(_questions(plan, kpis, reaches, calendar, now))
+    numbers: dict[_WINDOW, int] = {}
+    asked: dict[tuple[int, int], None] = {}
+    for question in questions:
+        for window in question.windows:
+            asked[question.kpi.id, numbers.setdefault(window, len(numbers))] = None
+    found = _values(scratch, plan, datasets, Windows.of(list(numbers)), list(asked))
+    return {
+        (question.kpi.id, question.span.grain): _answer(question, numbers, found, calendar) for question in questions
+    }
+
+
+def _questions(
+    plan: Plan,
+    kpis: Mapping[int, Kpi],
+    reaches: Mapping[frozenset[str], Reach],
+    calendar: Calendar,
+    now: datetime,
+) -> Iterator[_Question]:
+    """What is the same for KPIs of the same data and comparison is worked out once."""
+    today = periods.local_day(now, calendar)
+    spans = [periods.span_of(today, grain, calendar) for grain in GRAINS]
+    kept: dict[Any, tuple[_WINDOW | None, str | None]] = {}
+    shares: dict[Any, tuple[tuple[_WINDOW, _WINDOW], ...]] = {}
+    for series in plan.series:
+        reach = reaches[series.datasets]
+        kpi = kpis[series.id]
+        watermark = min(reach.watermark, now)
+        for span in spans:
+            if reach.last < span.start or reach.first >= span.end or kpi.kind is Kind.STOCK:
+                continue
+            before = periods.comparison_span(kpi, span, calendar)
+            key = (series.datasets, span, before)
+            if key not in kept:
+                kept[key] = _prior(span, before, watermark, reach, calendar)
+            usual = (series.datasets, span)
+            if kpi.kind is Kind.FLOW and usual not in shares:
+                shares[usual] = tuple(_shares(span, watermark, reach, calendar))
+            prior, note = kept[key]
+            yield _Question(kpi, span, watermark, prior, note, shares[usual] if kpi.kind is Kind.FLOW else ())
+
+
+def _prior(
+    span: Span, before: Span, watermark: datetime, reach: Reach, calendar: Calendar
+) -> tuple[_WINDOW | None, str | None]:
+    if before.start < reach.first:
+        return None, f"the data starts on {periods.day_text(reach.first, year=True)}"
+    part = periods.like_for_like(span, watermark, calendar, before)
+    return _window(part, reach), part.note
+
+
+def _window(part: periods.Window, reach: Reach) -> _WINDOW:
+    if part.at is None:
+        return part.span.start, part.whole_days, None
+    until = part.until + _INSTANT_STEP if reach.is_record else part.until
+    return part.span.start, part.whole_days, until
+
+
+def _shares(span: Span, watermark: datetime, reach: Reach, calendar: Calendar) -> Iterator[tuple[_WINDOW, _WINDOW]]:
+    """The same point of earlier complete spans, and those spans whole; the oldest first."""
+    step = 7 if span.grain is Grain.DAILY else 1
+    for n in range(_LOOKED_AT, 0, -1):
+        earlier = periods.previous(span, calendar, n * step)
+        if earlier.start >= reach.first and earlier.end <= reach.last:
+            part = periods.like_for_like(span, watermark, calendar, earlier)
+            yield _window(part, reach), (earlier.start, earlier.days, None)
+
+
+def _values(
+    scratch: Scratch,
+    plan: Plan,
+    datasets: Mapping[str, Dataset],
+    windows: Windows,
+    asked: Sequence[tuple[int, int]],
+) -> dict[tuple[int, int], tuple[Decimal | None, str | None]]:
+    """The value of each (KPI, window), or why there is none."""
+    if not asked:
+        return {}
+    tables_of_parts = [tables.parts]
+    if windows.clips:
+        tables_of_parts.append(_clipped_parts(scratch, plan, datasets, windows))
+    pairs = np.array(asked, dtype=np.int64)
+    todo = pa.table({"series": pairs[:, 0].copy(), "sid": pairs[:, 1].copy()})
+    rows = calculate(scratch, plan, datasets, tables_of_parts, windows, todo)
+    outcomes = zip(rows["value"].to_pylist(), rows["reason"].to_pylist(), strict=True)
+    return dict(zip(asked, outcomes, strict=True))
+
+
+def _clipped_parts(scratch: Scratch, plan: Plan, datasets: Mapping[str, Dataset], windows: Windows) -> sa.Table:
+    """Parts of the parts of days."""
+    made = scratch.make("clipped", *(sa.Column(column.name, column.type) for column in tables.parts.columns))
+    clips = windows.put_clips(scratch)
+    days = sorted({clip.day for clip in windows.clips})
+    for key in sorted({term.dataset for term in plan.terms.values()}):
+        table = tables.records(datasets[key])
+        source = Source(
+            table,
+            (table.c.day.in_(days), table.c.day >= days[0], table.c.day <= days[-1]),
+            day=clips.c.slot,
+            joined=clips,
+            on=sa.and_(clips.c.day == table.c.day, table.c.at < clips.c.until),
+        )
+        write_parts(scratch, datasets[key], plan.of_dataset(key, ADDITIVE | {Aggregate.LAST}), source, made)
+    return made
+
+
+def _answer(
+    question: _Question,
+    numbers: Mapping[_WINDOW, int],
+    found: Mapping[tuple[int, int], tuple[Decimal | None, str | None]],
+    calendar: Calendar,
+) -> Against:
+    kpi = question.kpi
+    prior, reason = found[kpi.id, numbers[question.prior]] if question.prior is not None else (None, None)
+    if kpi.kind is not Kind.FLOW:
+        return Against(None, prior, question.note or reason)
+    shares = [
+        _share(found[kpi.id, numbers[part]][0], found[kpi.id, numbers[whole]][0]) for part, whole in question.shares
+    ]
+    otherwise = status.active_share(question.span, question.watermark, kpi, calendar)
+    return Against(status.elapsed_weight(shares, otherwise), prior, question.note or reason)
+
+
+def _share(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
+    return part / whole if part is not None and whole else None
