@@ -175,7 +175,7 @@ def one_kpi(
     """`kpi_id` is the id or the key. The history holds the spans of the last `days` days, at the tracking period."""
     tracker = house.tracker
     try:
-        card = tracker.kpi(actor, int(kpi_id) if kpi_id.isdecimal() and len(kpi_id) < 19 else kpi_id)
+        card = tracker.kpi(actor, kpi_id if kpi_id.isascii() else "")  # other scripts' digits are no ids
         history = tracker.history(actor, card.key, start=tracker.today(actor) - timedelta(days=days - 1))
     except NotFound:
         raise NotFound(f"there is no KPI '{kpi_id}'") from None  # what was asked for, and nothing that was not

@@ -131,10 +131,10 @@ class ShowBoard:
 
     name: ClassVar[str] = "board"
     period: Grain
-    date: date | None = None
+    day: date | None = None
 
     def run(self, house: House, on_progress: Progress) -> dict[str, Any]:
-        board = house.tracker.board(SYSTEM, self.period, self.date)
+        board = house.tracker.board(SYSTEM, self.period, self.day)
         currency = house.tracker.company(SYSTEM).currency
         cards = [card for card in board.cards if not card.locked]
         return {

@@ -105,7 +105,6 @@ class PointShape(Shape):
     through: datetime | None
     recorded_at: datetime | None
     recorded_by: str | None
-    notes: str | None
 
 
 class KpiWhole(KpiListed):
@@ -233,7 +232,6 @@ def _point(point: Point) -> PointShape:
         through=reading.through,
         recorded_at=reading.recorded_at,
         recorded_by=reading.recorded_by,
-        notes=reading.notes,
     )
 
 
