@@ -283,8 +283,9 @@ def _quantile(
     conditions: list[sa.ColumnElement[bool]],
     reach: list[sa.ColumnElement[bool]],
 ) -> sa.Subquery:
+    # Statistics may use floats, and should: between decimals DuckDB cuts the interpolated digits off.
     point = sa.literal_column(str(quantile)) if quantile.is_finite() else sa.null()
-    middle = sa.func.percentile_cont(point).within_group(value.asc())
+    middle = sa.func.percentile_cont(point).within_group(sa.cast(value, sa.Double).asc())
     return (
         sa.select(days.c.sid, middle.label("v"), sa.func.count().label("n"))
         .join_from(table, days, _in_window(table, days))
@@ -416,8 +417,8 @@ def _division(case: _Case, scale: int, factor_scale: int) -> str:
     a = f"(CAST(num * {shift} AS {whole}) * CAST(factor * {factor_shift} AS {whole}) * {10**_PLACES})"
     b = f"(CAST(den * {shift} AS {whole}) * {factor_shift})"
     quotient = f"({a} // {b})" if case.scratch.is_duckdb else f"div({a}, {b})"
-    rest = f"({a} % {b})"
-    odd = f"({quotient} % 2 <> 0)"
+    rest = f"mod({a}, {b})"
+    odd = f"(mod({quotient}, 2) <> 0)"
     up = f"(2 * abs({rest}) > abs({b}) OR (2 * abs({rest}) = abs({b}) AND {odd}))"
     sign = f"(CASE WHEN ({a} < 0) = ({b} < 0) THEN 1 ELSE -1 END)"
     exact = f"CAST({quotient} + CASE WHEN {up} THEN {sign} ELSE 0 END AS NUMERIC(38, 0)) * 0.000000001"
