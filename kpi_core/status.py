@@ -83,6 +83,7 @@ NO_READING = "no value for this span yet"
 WAITS = "waits for its close: there is no finer data to pace it by"
 WAITS_SIGNED = "waits for its close: a sum that can fall has no pace"
 WAITS_TARGET = "waits for its close: a target that is not above 0 has no pace"
+STILL_GROWING = "waits for its close: a distinct count is still growing"
 TOO_EARLY = "too early to judge: less than a fifth of the span's weight has passed"
 NOT_LIKE = "the same part of the span before is not known"
 
@@ -487,7 +488,11 @@ def _verdict(case: _Case) -> _Verdict:
         return _untargeted(case)
     if case.is_part and kpi.kind is Kind.FLOW:
         return _open_flow(case, value, target, reached)
-    return _Verdict(status_of(reached, kpi.direction, kpi.bands), None, reached)
+    status = status_of(reached, kpi.direction, kpi.bands)
+    growing = case.is_part and kpi.kind is Kind.DISTINCT and kpi.direction is Direction.HIGHER
+    if growing and status in (Status.NEEDS_ATTENTION, Status.CRITICAL):  # it can only rise: not bad, not yet there
+        return _Verdict(Status.TOO_EARLY, STILL_GROWING, reached)
+    return _Verdict(status, None, reached)
 
 
 def _untargeted(case: _Case) -> _Verdict:

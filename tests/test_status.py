@@ -437,7 +437,25 @@ def test_a_clipped_comparison_says_so():
     assert (seen.change.text, seen.change.reason) == ("+10 from all 28 days of last month", note)
 
 
-@pytest.mark.parametrize("kind", [Kind.RATIO, Kind.DISTINCT, Kind.STATISTIC, Kind.DERIVED])
+@pytest.mark.parametrize(
+    ("direction", "value", "expected"),
+    [
+        (HIGHER, 30, Status.TOO_EARLY),
+        (HIGHER, 45, Status.ON_TRACK),
+        (HIGHER, 60, Status.EXCEEDS),
+        (LOWER, 80, Status.CRITICAL),
+    ],
+)
+def test_a_distinct_count_that_is_still_growing_is_not_called_bad_before_its_close(direction, value, expected):
+    kpi = a_kpi(kind=Kind.DISTINCT, direction=direction)
+    reading = Reading(1, TODAY, D(value), through=at("2026-11-24 14:05"))
+    seen = scored(kpi, reading, Target(D(50)))
+    assert (seen.status, seen.progress) == (expected, 100 * status.attainment(D(value), Target(D(50)), direction))
+    closed = Reading(1, YESTERDAY, D(value), have_days=1, of_days=1)
+    assert scored(kpi, closed, Target(D(50))).status is not Status.TOO_EARLY
+
+
+@pytest.mark.parametrize("kind", [Kind.RATIO, Kind.STATISTIC, Kind.DERIVED])
 def test_an_open_span_of_other_kinds_is_compared_like_for_like_but_judged_directly(kind):
     today = scored(a_kpi(kind=kind), an_open_day(), Target(D(50)), prior=D(48))
     assert (today.status, today.pace, today.change.prior) == (Status.CRITICAL, None, D(25))

@@ -132,13 +132,22 @@ def _compared(kpis: Sequence[Kpi], spans: Sequence[Span], calendar: Calendar) ->
 
 
 def _shown(rows: _Rows, kpis: Sequence[Kpi], present: Span, calendar: Calendar) -> list[Span]:
-    """The present span of each KPI that has data in it, else its last closed one."""
+    """The present span of each KPI that has data in it, else its last closed one.
+
+    On a day off, 0 is not yet data: that nobody called anybody on a Sunday is no news, Friday's calls are.
+    """
     here = rows.find(kpis, [present] * len(kpis))
-    has_data = (here >= 0) & ~np.isnan(np.append(rows.floats, np.nan)[here])
+    found = np.append(rows.floats, np.nan)[here]
+    has_data = (here >= 0) & ~np.isnan(found)
+    is_zero = found == 0
     return [
-        periods.card_span(present, known, kpi.active_days, calendar)
-        for kpi, known in zip(kpis, has_data.tolist(), strict=True)
+        periods.card_span(present, known and not (zero and _is_off(kpi, present, calendar)), kpi.active_days, calendar)
+        for kpi, known, zero in zip(kpis, has_data.tolist(), is_zero.tolist(), strict=True)
     ]
+
+
+def _is_off(kpi: Kpi, span: Span, calendar: Calendar) -> bool:
+    return span.grain is Grain.DAILY and not periods.is_active(span.start, kpi.active_days, calendar)
 
 
 def _readings(table: pa.Table, rows: Ints, grain: Grain, calendar: Calendar) -> list[Reading | None]:

@@ -48,6 +48,16 @@ def test_a_card_shows_the_last_closed_span_until_there_is_data_in_the_present_on
     assert (score.span.start, score.value, score.status) == (TODAY, 0, Status.CRITICAL)
 
 
+def test_a_zero_on_a_day_off_does_not_take_the_card_from_the_last_active_day(
+    company: Tracker, ceo: Actor, clock: object
+) -> None:
+    clock.now = datetime.fromisoformat("2026-11-22T12:00:00+00:00")
+    enter(company, "calls", date(2026, 11, 20), 40, 0, 0)
+    assert cards(company, ceo)["calls"].score.span.start == date(2026, 11, 20)
+    enter(company, "calls", date(2026, 11, 22), 3)
+    assert cards(company, ceo)["calls"].score.span.start == date(2026, 11, 22)
+
+
 def test_monday_is_compared_with_friday_by_a_kpi_that_rests_at_weekends(company: Tracker, ceo: Actor) -> None:
     enter(company, "calls", date(2026, 11, 20), 40)
     enter(company, "calls", MONDAY, 45)
