@@ -488,6 +488,11 @@ def _verdict(case: _Case) -> _Verdict:
         return _untargeted(case)
     if case.is_part and kpi.kind is Kind.FLOW:
         return _open_flow(case, value, target, reached)
+    return _directly(case, reached)
+
+
+def _directly(case: _Case, reached: Decimal) -> _Verdict:
+    kpi = case.kpi
     status = status_of(reached, kpi.direction, kpi.bands)
     growing = case.is_part and kpi.kind is Kind.DISTINCT and kpi.direction is Direction.HIGHER
     if growing and status in (Status.NEEDS_ATTENTION, Status.CRITICAL):  # it can only rise: not bad, not yet there
