@@ -15,9 +15,11 @@ def banner(actor: Actor) -> None:
     """Say that the numbers are made up, as long as they are; an administrator may remove them here."""
     if not session.house().is_demo:
         return
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="demo"):
-        st.markdown(":material/science: **Demo company.** People and numbers are made up.", width="stretch")
-        if actor.is_admin and st.button("Remove the demo", icon=":material/delete:", type="tertiary"):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            ":blue-badge[:material/science: Demo company] :small[People and numbers are made up.]", width="content"
+        )
+        if actor.is_admin and st.button(":small[Remove the demo]", type="tertiary"):
             _confirm()
 
 

@@ -93,13 +93,13 @@ def make_account(page: Page, link: str) -> None:
 def test_the_first_run_leads_in_two_steps_to_a_signed_in_demo_board(new_server: Server, page: Page) -> None:
     make_account(page, new_server.setup_link)
     page.get_by_role("button", name="Show me the demo company").click()
-    expect(page.get_by_text("Demo company.")).to_be_visible(timeout=180_000)
+    expect(page.get_by_text("People and numbers are made up.")).to_be_visible(timeout=180_000)
     expect(page.get_by_role("button", name="Sign out", exact=True)).to_be_attached()
     assert "code=" not in page.url
 
     page.get_by_role("button", name="Remove the demo").click()
     page.get_by_role("button", name="Remove it", exact=True).click()
-    expect(page.get_by_text("Demo company.")).not_to_be_attached()
+    expect(page.get_by_text("People and numbers are made up.")).not_to_be_attached()
     expect(page.get_by_role("button", name="Sign out", exact=True)).to_be_attached()
 
 
@@ -112,7 +112,7 @@ def test_the_first_run_may_start_empty_and_its_way_is_gone_afterwards(
     make_account(page, link)
     page.get_by_role("button", name="Start empty").click()
     expect(page.get_by_role("button", name="Sign out", exact=True)).to_be_attached()
-    expect(page.get_by_text("Demo company.")).not_to_be_attached()
+    expect(page.get_by_text("People and numbers are made up.")).not_to_be_attached()
 
     stranger = new_context().new_page()
     stranger.goto(link)
@@ -163,7 +163,7 @@ def test_after_signing_out_a_copied_cookie_is_dead(
     assert not [cookie for cookie in page.context.cookies() if cookie["name"] == COOKIE]
 
     expect_sign_in(with_cookie(new_context(), server, copied))
-    thief.get_by_role("link", name="Weekly").click()
+    thief.locator(f"[href='{server.url}/weekly']").click()
     expect_sign_in(thief)
     assert not DATA.search(run_over_the_wire(server, headers={"Cookie": f"{COOKIE}={copied}"})[1])
 
@@ -294,4 +294,4 @@ def test_the_sign_in_fits_the_screen(
     page.goto(server.url)
     expect_sign_in(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("[...document.fonts].some(font => font.family.includes('Inter') && font.status === 'loaded')")
+    page.wait_for_function("[...document.fonts].some(font => /Inter/.test(font.family) && font.status === 'loaded')")
