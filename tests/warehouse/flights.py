@@ -89,7 +89,9 @@ KPIS = [
         Measure((Term("flights", Aggregate.SUM, "arr_delay"),), (ARRIVED,)),
     ),
     _kpi(4, "miles", Kind.FLOW, Calculation.SUM, Measure((Term("flights", Aggregate.SUM, "distance"),))),
-    _kpi(5, "aircraft", Kind.DISTINCT, Calculation.DISTINCT, Measure((Term("flights", Aggregate.DISTINCT, "tailnum"),))),
+    _kpi(
+        5, "aircraft", Kind.DISTINCT, Calculation.DISTINCT, Measure((Term("flights", Aggregate.DISTINCT, "tailnum"),))
+    ),
     _kpi(
         6,
         "delay_q90",
