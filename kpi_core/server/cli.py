@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -43,8 +44,10 @@ app = typer.Typer(
 )
 token_app = typer.Typer(help="Personal API tokens.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
+WIDTH = None if sys.stdout.isatty() else 160
+"""Of tables: the terminal's, else wide enough that a file or a pipe gets a line for each KPI."""
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, width=WIDTH)
 
 
 class Scope(StrEnum):
@@ -168,9 +171,16 @@ def _run(command: Command, title: str) -> dict[str, Any]:
         settings = load()
         with _exit_codes(settings), _progress(title) as on_progress:
             running = loopback.find(settings)
-            if running is not None:
-                return loopback.ask(running, command, on_progress)
-            return _run_here(settings, command, on_progress)
+            if running is None:
+                return _run_here(settings, command, on_progress)
+            return _run_there(running, command, on_progress)
+
+
+def _run_there(running: loopback.Running, command: Command, on_progress: loopback.Progress) -> dict[str, Any]:
+    try:
+        return loopback.ask(running, command, on_progress)
+    except KeyboardInterrupt:
+        _stop("no longer waiting; the server goes on with it to the end", INTERRUPTED)
 
 
 def _run_here(settings: Settings, command: Command, on_progress: loopback.Progress) -> dict[str, Any]:
@@ -259,9 +269,8 @@ def _show_setup(result: dict[str, Any], described: bool) -> None:
 
 
 def _show_board(label: str, rows: list[list[str]]) -> None:
-    table = Table(
-        "", "KPI", "span", "value", "target", "progress", "status", "change", title=label, title_justify="left"
-    )
+    columns = ("", "KPI", "span", "value", "target", "progress", "status", "change")
+    table = Table(*columns, title=label, title_justify="left", box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*row)
     out.print(table)

@@ -77,12 +77,15 @@ def scheduler(house: House) -> BackgroundScheduler:
 async def lifespan(house: House, *, host: str | None = None, port: int | None = None) -> AsyncIterator[None]:
     """While the server runs: its jobs run, and the command line can find it at `host` and `port`."""
     settings = house.settings
-    loopback.announce(settings, house.command_secret, host=host or settings.host, port=port or settings.port)
+    host, port = host or settings.host, port or settings.port
+    loopback.announce(settings, house.command_secret, host=host, port=port)
     clock = scheduler(house)
     gc.collect()
     gc.freeze()
     clock.start()
-    log.info("started", address=settings.address, database="duckdb" if settings.is_duckdb else "postgresql")
+    log.info("started", host=host, port=port, database="duckdb" if settings.is_duckdb else "postgresql")
+    if "port" in settings.model_fields_set and settings.port != port:
+        log.warning("KPI_PORT is not where the server listens; give --server.port", setting=settings.port, port=port)
     try:
         yield
     finally:

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("")
     """A SQLAlchemy URL; empty means the DuckDB file `kpi.duckdb` in `data_dir`."""
     host: str = "127.0.0.1"
+    """Where the server listens, for links; what it binds to is for the launcher to say (`--server.address`)."""
     port: int = Field(default=8501, ge=1, le=65535)
     public_url: str = ""
     """What people type to get here, where a proxy stands in front; empty means http://host:port."""
