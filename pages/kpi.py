@@ -22,6 +22,8 @@ except NotFound as error:
 
 version, company = tracker.version(actor), tracker.company(actor)
 calendar, kpi = Calendar.of(company), card.kpi
+if kpi is None:
+    st.stop()
 cards.style()
 tables.board_link(kpi.tracking_period)
 st.markdown(f"# {text.md(kpi.name)}", anchors=False)

@@ -6,7 +6,7 @@ from kpi_core.periods import Calendar
 from pages.ui import board, cards, session, states, tables
 from pages.ui import format as text
 
-MOST_CARDS = 8
+MOST_CARDS = 6
 
 actor, tracker = session.actor(), session.tracker()
 company, overview = tracker.company(actor), tracker.overview(actor)

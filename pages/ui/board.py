@@ -257,8 +257,13 @@ def _page(chosen: Sequence[Card]) -> Sequence[Card]:
 # Staying fresh
 
 
-@st.fragment(run_every=FRESH_EVERY)
 def keep_fresh(drawn: int) -> None:
-    """Ask whether the data moved on since version `drawn`; if so, draw the page again."""
-    if session.tracker().version(session.actor()) != drawn:
+    """Have the page drawn again once the data moves on from version `drawn`, or a day begins."""
+    _watch(drawn, session.tracker().today(session.actor()))
+
+
+@st.fragment(run_every=FRESH_EVERY)
+def _watch(drawn: int, today: date) -> None:
+    actor, tracker = session.actor(), session.tracker()
+    if (tracker.version(actor), tracker.today(actor)) != (drawn, today):
         st.rerun()

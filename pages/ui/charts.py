@@ -7,6 +7,7 @@ their value will move.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
@@ -15,6 +16,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from kpi_core import display
 from kpi_core.model import Kpi, Reading, Span, SpanState, Status, Target, Unit
 from pages.ui import format as text
 
@@ -24,7 +26,7 @@ BLUE, GREY = "#3f74e8", "#8792a5"
 """Mid-tones that keep their contrast on the light and on the dark page."""
 SHORT = 45
 """Spans up to which each has its own dot."""
-AXIS_FORMAT = {Unit.NUMBER: "~s", Unit.CURRENCY: "$~s", Unit.PERCENTAGE: "~g", Unit.TIME: "~s"}
+TIMES = ((86_400, " d"), (3_600, " h"), (60, " min"))
 
 
 class Point(Protocol):
@@ -76,30 +78,46 @@ def _legend(points: Iterable[Point]) -> str:
 
 def actual_and_target(kpi: Kpi, points: Sequence[Point], currency: str) -> alt.LayerChart:
     """Actual as a line with dots, target as a dashed step or a band; a tooltip names the span nearest the pointer."""
-    frame = pd.DataFrame(list(_rows(kpi, points, currency)))
-    axis = alt.Axis(grid=False, tickCount=8, labelFlush=False)
-    base = alt.Chart(frame).encode(x=alt.X("start:T", title=None, axis=axis))
-    return alt.layer(*_target_layers(base, frame), *_actual_layers(base, frame, kpi)).properties(height=320)
+    size, unit = _scale(kpi, points)
+    frame = pd.DataFrame(list(_rows(kpi, points, currency, size)))
+    days = alt.Axis(grid=False, tickCount=8, labelFlush=False)
+    base = alt.Chart(frame).encode(x=alt.X("start:T", title=None, axis=days))
+    layers = [*_target_layers(base, frame), *_actual_layers(base, frame, _axis(kpi, unit, currency))]
+    return alt.LayerChart(layer=layers, height=320)
 
 
-def _rows(kpi: Kpi, points: Iterable[Point], currency: str) -> Iterable[Mapping[str, Any]]:
+def _scale(kpi: Kpi, points: Iterable[Point]) -> tuple[int, str]:
+    """What values are divided by, and the unit behind a number of the axis: durations are told in the largest unit."""
+    if kpi.unit is not Unit.TIME:
+        return 1, " %" if kpi.unit is Unit.PERCENTAGE else ""
+    most = max((abs(point.reading.value) for point in points if point.reading and point.reading.value), default=0)
+    return next(((size, unit) for size, unit in TIMES if most >= size), (1, " s"))
+
+
+def _axis(kpi: Kpi, unit: str, currency: str) -> alt.Axis:
+    symbol = display.SYMBOLS.get(kpi.currency or currency, "") if kpi.unit is Unit.CURRENCY else ""
+    label = f"{json.dumps(symbol)} + datum.label + {json.dumps(unit)}"
+    return alt.Axis(title=None, format="~s", labelExpr=label, tickCount=5, domain=False, ticks=False)
+
+
+def _rows(kpi: Kpi, points: Iterable[Point], currency: str, size: int) -> Iterable[Mapping[str, Any]]:
     for point in points:
         value, goal = point.reading.value if point.reading else None, point.target
         is_open = point.state is SpanState.OPEN
         yield {
             "start": pd.Timestamp(point.span.start),
             "span": point.label,
-            "actual": None if is_open else _float(value),
-            "so_far": _float(value) if is_open else None,
-            "low": _float(goal.low if goal.is_range else goal.value) if goal else None,
-            "high": _float(goal.high) if goal else None,
+            "actual": None if is_open else _float(value, size),
+            "so_far": _float(value, size) if is_open else None,
+            "low": _float(goal.low if goal.is_range else goal.value, size) if goal else None,
+            "high": _float(goal.high, size) if goal else None,
             "value": text.value(value, kpi, currency, compact=False),
             "target": text.target(goal, kpi, currency, compact=False),
         }
 
 
-def _float(number: Decimal | None) -> float | None:
-    return None if number is None else float(number)
+def _float(number: Decimal | None, size: int) -> float | None:
+    return None if number is None else float(number / size)
 
 
 def _target_layers(base: alt.Chart, frame: pd.DataFrame) -> list[alt.Chart]:
@@ -110,8 +128,7 @@ def _target_layers(base: alt.Chart, frame: pd.DataFrame) -> list[alt.Chart]:
     return [base.mark_line(color=GREY, strokeDash=[5, 4], strokeWidth=1.6, interpolate="step-after").encode(y="low:Q")]
 
 
-def _actual_layers(base: alt.Chart, frame: pd.DataFrame, kpi: Kpi) -> list[alt.Chart]:
-    axis = alt.Axis(title=None, format=AXIS_FORMAT[kpi.unit], tickCount=5, domain=False, ticks=False)
+def _actual_layers(base: alt.Chart, frame: pd.DataFrame, axis: alt.Axis) -> list[alt.Chart]:
     y = alt.Y("actual:Q", axis=axis, scale=alt.Scale(zero=False, nice=True))
     nearest = alt.selection_point(nearest=True, on="pointerover", fields=["start"], empty=False, clear="pointerout")
     tips = [

@@ -21,7 +21,7 @@ PAGES = Path(__file__).parents[1]
 BOARD_PAGES = {grain: PAGES / f"{grain.value}.py" for grain in (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY)}
 MOST_LINES = 8
 """KPIs of a category and period that the scorecard lists; the board has them all."""
-LONGEST = 28
+LONGEST = 31
 """Characters of a name that leave room for its value on a line."""
 WORST_FIRST = (Status.CRITICAL, Status.NEEDS_ATTENTION, Status.ON_TRACK, Status.EXCEEDS)
 
