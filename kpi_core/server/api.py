@@ -20,6 +20,7 @@ import base64
 import binascii
 import html
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
@@ -57,6 +58,8 @@ log = structlog.get_logger("kpi_core.api")
 PERIODS = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY)
 CATEGORIES = tuple(Category)
 MOST_DAYS = 3660
+IDENTIFIER = re.compile(r"[a-z0-9_]{1,100}")
+"""What may be a key or an id. A number of five thousand digits, or one in another script, is neither."""
 PROBLEM = "application/problem+json"
 
 
@@ -175,7 +178,7 @@ def one_kpi(
     """`kpi_id` is the id or the key. The history holds the spans of the last `days` days, at the tracking period."""
     tracker = house.tracker
     try:
-        card = tracker.kpi(actor, kpi_id if kpi_id.isascii() else "")  # other scripts' digits are no ids
+        card = tracker.kpi(actor, kpi_id if IDENTIFIER.fullmatch(kpi_id) else "")
         history = tracker.history(actor, card.key, start=tracker.today(actor) - timedelta(days=days - 1))
     except NotFound:
         raise NotFound(f"there is no KPI '{kpi_id}'") from None  # what was asked for, and nothing that was not
