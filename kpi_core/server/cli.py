@@ -35,6 +35,7 @@ __all__ = ["app", "main"]
 
 REFUSED, UNUSABLE, INTERRUPTED = 1, 2, 130
 PASSWORD_CHARACTERS = 1024
+NEXT = "Next: python -m kpi_core"
 
 app = typer.Typer(
     help="KPI tracking: set up, define, load, calculate and look. Every command has --help.",
@@ -104,8 +105,9 @@ def load_records(
     result = _run(command, "Loading")
     for where, says in result["skipped"]:
         err.print(f"skipped {where}: {says}", markup=False)
-    skipped = f", {len(result['skipped']):,} rows skipped" if result["skipped"] else ""
-    out.print(f"{result['loaded']:,} records loaded into {dataset}{skipped}. Next: python -m kpi_core recalculate")
+    replaced = f", {result['replaced']:,} of them in place of earlier ones" if result["replaced"] else ""
+    skipped = f"; {result['skipped_rows']:,} rows skipped" if result["skipped_rows"] else ""
+    out.print(f"{result['loaded']:,} records loaded into {dataset}{replaced}{skipped}. {NEXT} recalculate")
 
 
 @app.command()
@@ -259,7 +261,7 @@ def _show_setup(result: dict[str, Any], described: bool) -> None:
     if described:
         out.print("The company's settings are kept.")
     if result["start"] == "empty":
-        out.print("Begun with nothing. Next: python -m kpi_core define FILE")
+        out.print(f"Begun with nothing. {NEXT} define FILE")
     if result["start"] == "demo":
         out.print("The demo company is ready. Its people, whose passwords are shown this once:")
         table = Table("user name", "role", "password", box=None, pad_edge=False)
@@ -275,4 +277,4 @@ def _show_board(label: str, rows: list[list[str]]) -> None:
         table.add_row(*row)
     out.print(table)
     if not rows:
-        out.print("No KPIs are tracked here yet. Next: python -m kpi_core define FILE")
+        out.print(f"No KPIs are tracked here yet. {NEXT} define FILE")

@@ -95,7 +95,12 @@ class LoadRecords:
         if missing := [path for path in paths if not path.is_file()]:
             raise InvalidInput([Problem(str(path), "there is no such file") for path in missing])
         loaded = house.tracker.load_records(SYSTEM, self.dataset, paths, skip_bad=self.skip_bad, progress=on_progress)
-        return {"loaded": loaded.loaded, "skipped": [[problem.where, problem.says] for problem in loaded.skipped]}
+        return {
+            "loaded": loaded.loaded,
+            "replaced": loaded.replaced,
+            "skipped_rows": loaded.skipped_rows,
+            "skipped": [[problem.where, problem.says] for problem in loaded.skipped],
+        }
 
 
 @dataclass(frozen=True, slots=True)
