@@ -16,7 +16,7 @@ def show() -> None:
     st.title("Account")
     with brand.column():
         with st.container(border=True):
-            st.markdown(f"#### {brand.plain(actor.name)}")
+            st.markdown(f"## {brand.plain(actor.name)}")
             st.caption("Roles: " + ", ".join(sorted(role.replace("_", " ") for role in actor.roles)))
             if st.button("Sign out of this browser", icon=":material/logout:"):
                 session.sign_out()
@@ -27,7 +27,7 @@ def _password() -> None:
     if st.session_state.pop(DONE, False):
         st.success("Your password is changed. You are signed out everywhere else.", icon=":material/check_circle:")
     with st.form("password", clear_on_submit=True):
-        st.markdown("#### Change your password")
+        st.markdown("## Change your password")
         old = st.text_input("Present password", type="password", autocomplete="current-password")
         new = st.text_input(
             "New password", type="password", autocomplete="new-password", placeholder=f"At least {SHORTEST} characters"

@@ -7,7 +7,7 @@ would serve that folder's files by themselves, past the sign-in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -27,7 +27,6 @@ class Entry:
     url: str
     title: str
     icon: str
-    section: str = ""
     permission: str | None = None
     hidden: bool = False
 
@@ -41,12 +40,12 @@ class Entry:
 
 ENTRIES = (
     Entry("overview", "Overview", ":material/space_dashboard:"),
-    Entry("daily", "Daily", ":material/today:", "Boards"),
-    Entry("weekly", "Weekly", ":material/date_range:", "Boards"),
-    Entry("monthly", "Monthly", ":material/calendar_month:", "Boards"),
-    Entry("custom", "Custom", ":material/tune:", "Boards"),
-    Entry("kpi", "KPI", ":material/monitoring:", "Boards", hidden=True),
-    Entry("account", "Account", ":material/account_circle:", "You"),
+    Entry("daily", "Daily", ":material/today:"),
+    Entry("weekly", "Weekly", ":material/date_range:"),
+    Entry("monthly", "Monthly", ":material/calendar_month:"),
+    Entry("custom", "Custom", ":material/tune:"),
+    Entry("kpi", "KPI", ":material/monitoring:", hidden=True),
+    Entry("account", "Account", ":material/account_circle:"),
 )
 
 
@@ -77,7 +76,7 @@ def _signed_in(actor: Actor) -> None:
     company = session.tracker().company(actor)
     _configure(company.name or brand.PRODUCT, layout="wide")
     st.logo(brand.MARK, size="large")
-    page = st.navigation(_menu(entry for entry in ENTRIES if entry.is_for(actor)))
+    page = st.navigation([_page(entry) for entry in ENTRIES if entry.is_for(actor)])
     _person(actor, company)
     demo.banner(actor)
     _heartbeat()
@@ -95,13 +94,6 @@ def _configure(title: str, layout: str) -> None:
     )
 
 
-def _menu(entries: Iterable[Entry]) -> dict[str, list[st.Page]]:
-    menu: dict[str, list[st.Page]] = {}
-    for entry in entries:
-        menu.setdefault(entry.section, []).append(_page(entry))
-    return menu
-
-
 def _page(entry: Entry) -> st.Page:
     return st.Page(
         entry.file,
@@ -116,7 +108,7 @@ def _page(entry: Entry) -> st.Page:
 def _person(actor: Actor, company: Company) -> None:
     with st.sidebar.container(border=True, gap="xsmall"):
         st.markdown(f"**{brand.plain(company.name or brand.PRODUCT)}**")
-        st.caption(brand.plain(actor.name))
+        st.markdown(f":small[{brand.plain(actor.name)}]")
         if st.button("Sign out", icon=":material/logout:", width="stretch"):
             session.sign_out()
 
