@@ -20,8 +20,8 @@ from kpi_core.demo.story import Story, story
 __all__ = ["CHANNELS", "GOLDEN", "PLANS", "PLASTIC", "REGIONS", "Business", "Customers"]
 
 PLANS = ("starter", "growth", "premium", "enterprise")
-PLAN_WEIGHTS = (0.34, 0.38, 0.21, 0.07)
-PLAN_PRICES = np.array([190.0, 420.0, 890.0, 2300.0])
+PLAN_WEIGHTS = (0.34, 0.38, 0.22, 0.06)
+PLAN_PRICES = np.array([280.0, 540.0, 880.0, 1150.0])
 REGIONS = ("north", "south", "east", "west")
 CHANNELS = ("outbound", "organic", "paid", "email", "partner")
 CUSTOMERS_AT_FIRST = 1250

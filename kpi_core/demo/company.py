@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kpi_core.model import Category
 
-__all__ = ["COMPANY", "PEOPLE", "RIGHTS", "TEAMS", "Person", "Right", "Team"]
+__all__ = ["COMPANY", "PEOPLE", "RIGHTS", "TEAMS", "UNCONNECTED", "Person", "Right", "Team"]
 
 COMPANY = "Quillhaven Software"
 
@@ -53,6 +55,27 @@ RIGHTS = (
     Right("employee_satisfaction", username="olga", can_view=True, can_edit=True),
 )
 """One confidential KPI (Runway, by its definition) opened to a person, two locked for viewers, two to be entered."""
+
+
+UNCONNECTED: Mapping[str, Any] = {
+    "kpis": [
+        {
+            "key": "office_energy",
+            "name": "Office Energy Use",
+            "description": "Electricity used in the offices, in kWh; its meters are still to be connected.",
+            "category": "custom",
+            "tracking_period": "daily",
+            "unit": "number",
+            "unit_label": "kWh",
+            "direction": "lower_is_better",
+            "calculation_method": "sum",
+            "column": "kwh",
+            "data_source": "building_meters",
+            "target": {"value": 240},
+        }
+    ]
+}
+"""A definition of the company's own, beside the shipped ones, whose data source is not connected yet."""
 
 
 @dataclass(frozen=True, slots=True)

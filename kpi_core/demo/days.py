@@ -22,6 +22,7 @@ COUNTRY = "US"
 BEFORE = 2
 """Months of run-up."""
 AFTER = timedelta(days=50)
+CLOCK_CHANGE = 3 * 3600
 
 Profile = tuple[float, ...]
 
@@ -111,6 +112,13 @@ class Days:
         return np.asarray(np.bincount(number, weights=self.working)[number], dtype=np.int64)
 
     @cached_property
+    def working_in_week(self) -> Ints:
+        """How many working days each day's week has (Monday to Sunday)."""
+        number = (self.ordinal - 1) // 7
+        number = number - number[0]
+        return np.asarray(np.bincount(number, weights=self.working)[number], dtype=np.int64)
+
+    @cached_property
     def working_number(self) -> Ints:
         """How many working days of the month lie before each day."""
         before: Ints = np.cumsum(self.working, dtype=np.int64) - self.working
@@ -147,9 +155,13 @@ class Days:
         return self.clock(place, seconds)
 
     def clock(self, place: Ints, seconds: Ints | int) -> Ints:
-        """Instants so many seconds into local days; kept within the day, which may have 23 or 25 hours."""
+        """Instants at a time of day (seconds) by the local clock: in a day of 23 or 25 hours the rest is shifted.
+
+        Where in the night the clock changes differs by country; 3 o'clock is near enough for a demo.
+        """
         length = self.midnight[place + 1] - self.midnight[place]
-        return np.asarray(self.midnight[place] + np.minimum(seconds, length - 1), dtype=np.int64)
+        shift = np.where(np.asarray(seconds) >= CLOCK_CHANGE, length - 86_400, 0)
+        return np.asarray(self.midnight[place] + np.clip(seconds + shift, 0, length - 1), dtype=np.int64)
 
     def place_at(self, seconds: Ints) -> Ints:
         """The positions of the local days that hold instants."""

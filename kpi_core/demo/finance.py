@@ -173,7 +173,7 @@ def _postings(business: Business) -> Iterator[_Posting]:
     daily = days.working / days.working_in_month
     for number, team in enumerate(TEAMS):
         pay = 100.0 * team.pay * heads(business, team) * daily
-        yield _noisy(business, _Posting(team.section, team.function, "salaries", pay, pay, 16.5 + number / 10), 0.01)
+        yield _noisy(business, _Posting(team.section, team.function, "salaries", pay, pay, 9.25 + 1.5 * number), 0.01)
     spent = ad_total(business).astype(np.float64)
     yield _Posting("opex", "marketing", "advertising", 94.0 * ad_budget(business), spent, 23.5)
     sold = closed_deals(business)

@@ -2,7 +2,7 @@
 
 `records(start, until)` gives what arrives in [start, until), so that two calls for neighbouring windows give exactly
 what one call for both would: tomorrow's records never change yesterday's. Two datasets come from an agency that sends
-its export on Mondays and leaves out everything since Friday; they show what a board says about data that is late.
+its export on Mondays and leaves out everything since Thursday evening; they show what a board says about late data.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kpi_core.catalog import Catalog
 from kpi_core.demo import finance, marketing, operations, sales
 from kpi_core.demo.business import Business
 from kpi_core.demo.calibrate import targets
-from kpi_core.demo.company import COMPANY, PEOPLE, RIGHTS, Person, Right
+from kpi_core.demo.company import COMPANY, PEOPLE, RIGHTS, UNCONNECTED, Person, Right
 from kpi_core.demo.days import COUNTRY, Days
 from kpi_core.demo.entered import Entered, entered
 from kpi_core.demo.story import Story, beginning, story
@@ -60,8 +60,8 @@ DATASETS: Mapping[str, Maker] = {
 }
 
 LATE = ("mentions", "content")
-"""Delivered on Mondays, up to the Thursday before."""
-FRIDAY = 4
+"""Delivered on Mondays, up to the evening of the Thursday before."""
+THURSDAY, EVENING = 3, time(18)
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,11 @@ class Demo:
         """Rights to single KPIs."""
         return RIGHTS
 
+    @property
+    def unconnected(self) -> Mapping[str, Any]:
+        """A definition document to show, beside the catalog, what a KPI looks like before its data is connected."""
+        return UNCONNECTED
+
     @cached_property
     def story(self) -> Story:
         """What happened, and when."""
@@ -126,8 +131,8 @@ class Demo:
             return now
         zone = ZoneInfo(self.time_zone)
         today = now.astimezone(zone).date()
-        friday = today - timedelta(days=today.weekday() + 7 - FRIDAY)
-        return max(datetime.combine(friday, time(), zone).astimezone(UTC), self.begins)
+        thursday = today - timedelta(days=today.weekday() + 7 - THURSDAY)
+        return max(datetime.combine(thursday, EVENING, zone).astimezone(UTC), self.begins)
 
     def entered(self, start: date | datetime, until: date | datetime) -> Iterable[Entered]:
         """The values that people typed in during [start, until)."""

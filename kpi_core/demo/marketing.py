@@ -28,7 +28,7 @@ def visit_counts(business: Business) -> Ints:
     week = np.array([1.03, 1.05, 1.04, 1.03, 1.0, 0.93, 0.94])[days.weekday]
     chance = 1.0 + 0.035 * business.noise.normal("visits", days.ordinal)
     lifted = (1 + 0.35 * business.campaign) * (1 - 0.3 * business.outage)
-    return steady_counts(172 * business.growth * week * chance * days.season(120, 0.05) * lifted)
+    return steady_counts(140 * business.growth * week * chance * days.season(120, 0.05) * lifted)
 
 
 def visits(business: Business, first: int, last: int) -> Table:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kpi_core.demo.business import PLAN_WEIGHTS, PLANS, Business
+from kpi_core.demo.business import GOLDEN, PLAN_WEIGHTS, PLANS, Business
 from kpi_core.demo.company import TEAMS, Team
 from kpi_core.demo.days import ALWAYS, OFFICE, WEB
 from kpi_core.demo.marketing import hours_of
 from kpi_core.demo.noise import Bools, Floats, Ints, steady_counts
-from kpi_core.demo.sales import window
+from kpi_core.demo.sales import running, window
 from kpi_core.demo.tables import Amounts, Codes, Column, Flags, Names, Table, joined, numbers
 
 __all__ = ["audits", "automation", "capacity", "heads", "hours", "requests", "surveys", "tickets", "usage"]
@@ -30,18 +30,19 @@ def ticket_counts(business: Business) -> Ints:
     days = business.days
     week = np.array([1.1, 1.04, 1.0, 1.0, 1.0, 0.93, 0.93])[days.weekday]
     chance = 1 + 0.05 * business.noise.normal("tickets", days.ordinal)
-    return steady_counts(26 * business.growth * week * chance * (1 + 2.0 * business.outage + 0.12 * business.unrest))
+    return steady_counts(21 * business.growth * week * chance * (1 + 2.0 * business.outage + 0.12 * business.unrest))
 
 
 def tickets(business: Business, first: int, last: int) -> Table:
     """One record for each thing that happens to a ticket: opened, answered, resolved."""
     noise, days = business.noise, business.days
-    place, index = window(ticket_counts(business), first - TICKET_LIFE, last)
+    counts = ticket_counts(business)
+    place, index = window(counts, first - TICKET_LIFE, last)
     day = days.ordinal[place]
     opened = days.moments(place, noise.uniform("tickets/at", day, index), WEB)
     overrun = 1 + 1.6 * business.outage[place] + 0.1 * noise.wander("response", days.ordinal, 60)[place]
     wait = np.rint(3000 * overrun * np.exp(0.22 * noise.normal("tickets/wait", day, index))).astype(np.int64)
-    at_once = noise.uniform("tickets/first", day, index) < 0.7 - 0.3 * business.outage[place]
+    at_once = noise.even("tickets/first", running(counts, place, index), GOLDEN) < 0.7 - 0.3 * business.outage[place]
     work = noise.uniform("tickets/work", day, index)
     effort = np.where(at_once, 900 + 2_400 * work, 14_400 + 200_000 * work).astype(np.int64)
     columns: dict[str, Column] = {
@@ -86,9 +87,10 @@ def surveys(business: Business, first: int, last: int) -> Table:
 
 def _answers(business: Business, survey: str, level: float, best: int, first: int, last: int) -> Table:
     noise, days = business.noise, business.days
-    place, index = window(steady_counts(level * business.growth), first, last)
+    counts = steady_counts(level * business.growth)
+    place, index = window(counts, first, last)
     day = days.ordinal[place]
-    spirit = noise.uniform(f"{survey}/score", day, index) + 0.35 * _mood(business)[place]
+    spirit = noise.even(f"{survey}/score", running(counts, place, index), GOLDEN) + 0.35 * _mood(business)[place]
     bounds = (0.06, 0.1, 0.19, 0.5) if best == 5 else (0.01, 0.02, 0.04, 0.06, 0.09, 0.13, 0.18, 0.29, 0.44, 0.72)
     score = np.searchsorted(bounds, spirit, side="right") + (best == 5)
     return Table(
@@ -132,10 +134,10 @@ def usage(business: Business, first: int, last: int) -> Table:
     week = np.array([1.0, 0.99, 0.99, 1.0, 1.03, 1.02, 0.97])[days.weekday]
     gloom = 1 - 0.35 * business.outage - 0.05 * business.unrest
     chance = 1 + 0.03 * noise.normal("usage", days.ordinal)
-    level = 165 * business.growth * week * gloom * days.season(200, 0.04)
+    level = 125 * business.growth * week * gloom * days.season(200, 0.04)
     place, index = window(steady_counts(level * chance), first, last)
     day = days.ordinal[place]
-    pool = 900 * business.growth[place]
+    pool = 640 * business.growth[place]
     user = (pool * noise.uniform("usage/user", day, index) ** 1.25).astype(np.int64)
     return Table(
         days.moments(place, noise.uniform("usage/at", day, index), WEB),
@@ -214,7 +216,7 @@ def _team_hours(business: Business, code: int, team: Team, first: int, last: int
     days, noise = business.days, business.noise
     place, index = window(np.where(days.working, heads(business, team), 0), first, last)
     day, who = days.ordinal[place], 1000 * (code + 1) + index
-    booked = 8 * np.clip(0.872 + 0.06 * noise.normal("hours/booked", day, who), 0.3, 1.2)
+    booked = 8 * np.clip(0.870 + 0.06 * noise.normal("hours/booked", day, who), 0.3, 1.2)
     tasks = np.maximum(np.rint(2.6 + 1.1 * noise.normal("hours/tasks", day, who)), 0)
     return Table(
         days.clock(place, 15 * 3600 + (9000 * noise.uniform("hours/at", day, who)).astype(np.int64)),
@@ -224,6 +226,7 @@ def _team_hours(business: Business, code: int, team: Team, first: int, last: int
             "available": numbers(np.full(len(place), 8)),
             "booked": numbers(booked, 2),
             "tasks": numbers(tasks),
+            "person_weeks": numbers(1 / days.working_in_week[place], 6),
             "person_months": numbers(1 / days.working_in_month[place], 6),
         },
     )

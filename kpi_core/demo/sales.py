@@ -12,7 +12,7 @@ from kpi_core.demo.noise import Bools, Floats, Ints, steady_counts
 from kpi_core.demo.tables import MICRO, Amounts, Codes, Column, Flags, Names, Table, cents, joined, numbers
 
 __all__ = ["CAMPAIGNS", "calls", "campaign_codes", "closed_deals", "customer_base", "deals", "leads", "pipeline"]
-__all__ += ["snapshots", "subscriptions", "window"]
+__all__ += ["running", "snapshots", "subscriptions", "window"]
 
 LEAD_LIFE = 16
 """Days after which nothing more becomes of a lead."""
@@ -44,6 +44,11 @@ def campaign_codes(business: Business, name: str, place: Ints, index: Ints, chan
     return np.where((channel == PAID) & (chance < 0.6 * pull[place]), QUIET_SEASON, usual)
 
 
+def running(counts: Ints, place: Ints, index: Ints) -> Ints:
+    """How many records there were before each, since the axis began: what `Noise.even` spreads over."""
+    return np.asarray((np.cumsum(counts) - counts)[place] + index, dtype=np.int64)
+
+
 def calls(business: Business, first: int, last: int) -> Table:
     """One record a call."""
     noise, days = business.noise, business.days
@@ -68,9 +73,9 @@ def calls(business: Business, first: int, last: int) -> Table:
 def lead_counts(business: Business) -> Ints:
     """New leads a day; the web brings some at weekends too."""
     days = business.days
-    week = np.where(days.working, 1.0, 0.3) * np.where(days.weekday == 0, 1.05, 1.0)
+    week = np.where(days.working, 1.0, 0.16) * np.where(days.weekday == 0, 1.05, 1.0)
     chance = 1.0 + 0.06 * business.noise.normal("leads", days.ordinal)
-    return steady_counts(24 * business.growth * week * chance * days.season(50, 0.06) * (1 + 0.6 * business.campaign))
+    return steady_counts(25 * business.growth * week * chance * days.season(50, 0.06) * (1 + 0.6 * business.campaign))
 
 
 def leads(business: Business, first: int, last: int) -> Table:
@@ -78,7 +83,7 @@ def leads(business: Business, first: int, last: int) -> Table:
     noise, days = business.noise, business.days
     counts = lead_counts(business)
     place, index = window(counts, first - LEAD_LIFE, last)
-    day, number = days.ordinal[place], (np.cumsum(counts) - counts)[place] + index
+    day, number = days.ordinal[place], running(counts, place, index)
     channel = noise.choice("leads/channel", LEAD_CHANNELS, day, index)
     created = days.moments(place, noise.uniform("leads/at", day, index), WEB)
     score = np.clip(61 + 13 * noise.normal("leads/score", day, index) + 4 * (channel == EMAIL), 5, 99)
@@ -142,11 +147,20 @@ def _lost_counts(business: Business) -> Ints:
     return steady_counts(level * business.busy("lost", 0.09))
 
 
+def _turn(business: Business, kind: Ints, who: Ints) -> Ints:
+    """How many deals of its kind went before each; first contracts by plan, so that each channel has its fair share."""
+    group = np.where(kind == 0, business.customers.plan[np.where(kind == 0, who, 0)], 10 + kind)
+    turn = np.empty(len(kind), dtype=np.int64)
+    for each in np.unique(group):
+        rows = np.flatnonzero(group == each)
+        turn[rows] = np.arange(len(rows)) + 7 * each
+    return turn
+
+
 def _deals(business: Business, place: Ints, kind: Ints, who: Ints, amount: Ints) -> Table:
     noise, days = business.noise, business.days
     day = days.ordinal[place]
-    number = np.concatenate([np.arange(np.count_nonzero(kind == each)) for each in range(3)])
-    channel = noise.evenly("deals/channel", DEAL_CHANNELS, number, SILVER)
+    channel = noise.evenly("deals/channel", DEAL_CHANNELS, _turn(business, kind, who), SILVER)
     carried = noise.uniform("deals/carried", day, who) < 0.45 * business.afterglow[place]
     channel = np.where(carried & (kind == 0), PAID, channel)
     campaign = campaign_codes(business, "deals", place, who, channel, np.where(business.afterglow > 0.05, 1.0, 0.0))

@@ -11,7 +11,7 @@ import pytest
 
 from kpi_core import status
 from kpi_core.access import ROLES
-from kpi_core.catalog import Catalog
+from kpi_core.catalog import Catalog, parse_catalog
 from kpi_core.demo import Demo
 from kpi_core.demo.calibrate import AIMS, UNTARGETED
 from kpi_core.model import Grain
@@ -107,3 +107,11 @@ def test_rights_name_kpis_and_people_that_exist(catalog: Catalog, demo: Demo) ->
 def test_the_company_is_a_demo_and_says_so(demo: Demo) -> None:
     assert demo.company["is_demo"] is True
     assert ZoneInfo(demo.company["time_zone"]).key == ZONE
+
+
+def test_one_more_definition_has_a_data_source_that_is_not_connected(demo: Demo, catalog: Catalog) -> None:
+    (kpi,) = parse_catalog({"demo.yaml": demo.unconnected}).kpis
+    assert kpi.data_source == "building_meters"
+    assert kpi.measure
+    assert kpi.measure.numerator[0].dataset not in {dataset.key for dataset in catalog.datasets}
+    assert kpi.key not in {known.key for known in catalog.kpis}
