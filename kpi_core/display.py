@@ -108,8 +108,8 @@ amount_text = _number
 
 
 def _percentage(value: Decimal) -> str:
-    """One decimal, and as many as it takes for 99.97 not to become 100."""
-    text = _fixed(value, 1)
+    """One decimal, two below 1, and as many as it takes for 99.97 not to become 100."""
+    text = _fixed(value, 1 if abs(value) >= ONE else 2)
     places = 2
     while text in ("100", "-100") and abs(value) != HUNDRED and places <= MOST_PLACES:
         text = _fixed(value, places)

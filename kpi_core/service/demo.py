@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
+import pyarrow as pa
 from sqlalchemy import Connection
 
 from kpi_core import periods
 from kpi_core.access import SYSTEM
 from kpi_core.catalog import Catalog
 from kpi_core.demo import Demo
-from kpi_core.model import Company, Grant, Reading, Target
+from kpi_core.model import ColumnType, Company, Dataset, Grant, Reading, Target
 from kpi_core.service.company import HOLIDAY_COUNTRY
 from kpi_core.service.tracker import Tracker
 from kpi_core.store import definitions, people, settings, targets, values
@@ -65,7 +66,7 @@ def load_demo(
     say(0.0, "Defining the KPIs")
     _set_company(tracker, demo, now)
     tracker.define(SYSTEM, catalog)
-    _load_records(tracker, demo, demo.begins, now, say)
+    _load_records(tracker, demo, now, say)
     say(0.6, "Setting targets, entering values")
     with tracker.store.write(touches_catalog=True) as conn:
         _set_targets(conn, catalog, demo, now, None)
@@ -85,9 +86,12 @@ def extend_demo(tracker: Tracker, catalog: Catalog) -> bool:
         stand = _Stand.read(conn)
     if stand is None or stand.until >= now:
         return False
-    _load_records(tracker, stand.demo, stand.until, now, lambda share, text: None)
     since = periods.local_day(stand.until, periods.Calendar(stand.demo.time_zone))
+    loaded = dict(stand.demo.records(stand.until, now))
+    # One transaction: killed in between, the next start goes on from where this one began, and nothing comes twice.
     with tracker.store.write(touches_catalog=_starts_quarter(stand, now)) as conn:
+        for dataset in tracker.datasets(SYSTEM).values():
+            _load(conn, tracker, stand.demo, dataset, loaded.get(dataset.key), now)
         _set_targets(conn, catalog, stand.demo, now, since)
         _enter(conn, stand.demo, stand.ids, stand.until, now)
         replace(stand, until=now).write(conn, now)
@@ -109,17 +113,32 @@ def _set_company(tracker: Tracker, demo: Demo, now: datetime) -> None:
         settings.put(conn, HOLIDAY_COUNTRY, country, SYSTEM.id, now)
 
 
-def _load_records(tracker: Tracker, demo: Demo, since: datetime, until: datetime, say: Progress) -> None:
-    """Each dataset in a transaction of its own, with the watermark that its last delivery reached."""
-    company = tracker.company(SYSTEM)
+def _load_records(tracker: Tracker, demo: Demo, now: datetime, say: Progress) -> None:
+    """All records so far, each dataset in a transaction of its own: together they would hold the lock too long."""
     known = tracker.datasets(SYSTEM)
-    loaded = dict(demo.records(since, until))
-    for number, (key, dataset) in enumerate(known.items(), start=1):
-        watermark = demo.watermark(key, until)
+    say(0.01, "Inventing 26 months of records")
+    for number, (key, records) in enumerate(demo.records(demo.begins, now), start=1):
         with tracker.store.write() as conn:
-            if key in loaded:
-                load_arrow(conn, tracker.store, dataset, loaded[key], company, watermark=watermark)
-            say(0.05 + 0.55 * number / len(known), f"{dataset.name}")
+            _load(conn, tracker, demo, known[key], records, now)
+        say(0.01 + 0.59 * number / len(known), known[key].name)
+
+
+def _load(
+    conn: Connection, tracker: Tracker, demo: Demo, dataset: Dataset, records: pa.Table | None, now: datetime
+) -> None:
+    """What arrived up to now. That nothing did is news too: it moves the watermark."""
+    arrived = records if records is not None else _nothing(dataset)
+    watermark = demo.watermark(dataset.key, now)
+    load_arrow(conn, tracker.store, dataset, arrived, tracker.company(SYSTEM), watermark=watermark)
+
+
+ARROW = {ColumnType.TEXT: pa.string(), ColumnType.NUMBER: pa.decimal128(18, 6), ColumnType.BOOLEAN: pa.bool_()}
+
+
+def _nothing(dataset: Dataset) -> pa.Table:
+    """No records, with the dataset's columns."""
+    fields = [(column.name, ARROW[column.type]) for column in dataset.columns]
+    return pa.schema([(dataset.time_column, pa.timestamp("us", tz="UTC")), *fields]).empty_table()
 
 
 def _set_targets(conn: Connection, catalog: Catalog, demo: Demo, now: datetime, since: date | None) -> None:

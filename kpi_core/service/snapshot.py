@@ -21,6 +21,9 @@ from kpi_core.store import definitions, targets
 
 __all__ = ["Snapshot", "load_snapshot"]
 
+MOST_DIGITS = 18
+"""Of an id; a longer one is nobody's."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -37,7 +40,7 @@ class Snapshot:
     def find(self, key_or_id: str | int) -> Kpi:
         """The KPI of that key or id; NotFound where there is none."""
         found = self.by_key.get(str(key_or_id))
-        if found is None and str(key_or_id).isdecimal():
+        if found is None and _is_id(str(key_or_id)):
             found = self.kpis.get(int(key_or_id))
         if found is None:
             raise self.unknown(key_or_id)
@@ -51,6 +54,10 @@ class Snapshot:
     def tracked(self, grain: Grain) -> list[Kpi]:
         """The active KPIs that have a place on the boards of that grain, in the order of their definition."""
         return [kpi for kpi in self.kpis.values() if kpi.is_active and grain in kpi.grains]
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
 
 
 def load_snapshot(conn: Connection, today: date) -> Snapshot:

@@ -26,7 +26,8 @@ class Terminal:
 
     def run(self, *arguments: object) -> str:
         command = [sys.executable, "-m", "kpi_core", *map(str, arguments)]
-        done = subprocess.run(command, cwd=PROJECT, env=self.env, capture_output=True, text=True, timeout=300)
+        options = {"cwd": PROJECT, "env": self.env, "capture_output": True, "text": True, "timeout": 300}
+        done = subprocess.run(command, check=False, **options)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
