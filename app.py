@@ -1,4 +1,7 @@
-"""The launcher: `streamlit run app.py` serves the screens, the API and the scheduled work, in one process."""
+"""The launcher: screens, API and scheduled work, in one process.
+
+`streamlit run app.py` takes port and address from Streamlit's options; `python app.py` takes KPI_PORT and KPI_HOST.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from starlette.routing import Mount
 from kpi_core.errors import Unavailable
 from kpi_core.server import scheduler, web
 from kpi_core.server.api import create_api
+from kpi_core.server.greeting import greet
 from kpi_core.server.sessions import Sessions
 from kpi_core.server.wiring import house, leave
 
@@ -27,13 +31,10 @@ except Unavailable as problem:
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
-    """The house is open while the server runs. On the first run, the terminal says how to make the first account."""
+    """The house is open while the server runs; on the first run, the terminal says how the first account is made."""
     port = int(st.get_option("server.port"))
     async with scheduler.lifespan(house(), host=st.get_option("server.address") or "", port=port):
-        if code := house().sessions.setup_code():
-            home = settings.public_url or f"http://localhost:{port}"
-            sys.stdout.write(f"\n  Make your account:  {home}/?code={code}\n  (setup code: {code})\n\n")
-            sys.stdout.flush()
+        greet(house().sessions, settings.public_url or f"http://localhost:{port}")
         yield
     leave()
 
@@ -49,3 +50,6 @@ app = st.App(
     middleware=[Middleware(web.Gate, sessions=sessions, policy=policy, public_url=settings.public_url)],
     lifespan=lifespan,
 )
+
+if __name__ == "__main__":
+    app.run(config={"server.port": settings.port, "server.address": settings.host})

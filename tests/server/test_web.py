@@ -18,9 +18,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kpi_core.errors import InvalidSetting
 from kpi_core.server import web
+from kpi_core.server.greeting import greet
 from kpi_core.server.passwords import Passwords
 from kpi_core.server.sessions import Sessions
-from kpi_core.store import Store
+from kpi_core.store import Store, people
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", StarletteDeprecationWarning)  # it would rather have another HTTP library than ours
@@ -280,3 +281,16 @@ def test_the_configuration_file_sets_the_options_that_safety_hangs_on() -> None:
 
     options = tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text())
     web.check_options(lambda name: options[name.partition(".")[0]].get(name.partition(".")[2]))
+
+
+def test_the_terminal_shows_the_setup_link_only_while_there_is_nobody(
+    duckdb_store: Store, sessions: Sessions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    greet(sessions, HERE)
+    assert capsys.readouterr().out == ""
+    with duckdb_store.write() as connection:
+        for person in people.load(connection):
+            people.remove(connection, person.id)
+    fresh = Sessions(duckdb_store, secret="a secret of thirty-two characters")
+    greet(fresh, HERE)
+    assert f"{HERE}/?code={fresh.setup_code()}" in capsys.readouterr().out
