@@ -76,6 +76,8 @@ def path_of(database: str | None, schema: str | None) -> Path | None:
 def open_file(path: Path | None, *, memory_limit: str, threads: int | None) -> DuckDbFile:
     is_new = path is None or not path.exists()
     root = _connect(path, memory_limit, threads or os.cpu_count() or 1)
+    if path is not None:
+        path.chmod(0o600)  # password hashes are in it, and every number that somebody may not see
     for statement in _LOCKED_DOWN:
         root.execute(statement)
     engine = sa.create_engine(

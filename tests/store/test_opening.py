@@ -112,3 +112,10 @@ def test_a_user_who_may_not_make_tables_is_told_what_to_grant(postgres_url: str)
         with admin.begin() as connection:
             connection.exec_driver_sql("DROP ROLE reader")
         admin.dispose()
+
+
+def test_the_database_file_is_for_its_owner_alone(duckdb_url: str) -> None:
+    with open_store(duckdb_url):
+        pass
+    path = Path(duckdb_url.removeprefix("duckdb:///"))
+    assert path.stat().st_mode & 0o077 == 0
