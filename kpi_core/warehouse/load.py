@@ -188,7 +188,9 @@ def _newly_reached(before: Coverage | None, now: Coverage, calendar: Calendar) -
     end = local_day(now.watermark, calendar)
     if before is None:
         return _days(now.first_day, end)
-    return _days(now.first_day, before.first_day) + _days(local_day(before.watermark, calendar), end)
+    earlier = _days(now.first_day, before.first_day) if now.first_day < before.first_day else []
+    later = _days(local_day(before.watermark, calendar), end) if now.watermark > before.watermark else []
+    return earlier + later
 
 
 def _days(first: date, last: date) -> list[date]:

@@ -1,5 +1,7 @@
 """What an open span is measured against: the same part of the span before, and how much of a span has usually passed.
 
+`ask` says which windows answer that; they are calculated together with the spans, and `OpenSpans.answers` reads them.
+
 Both end at the watermark, how far the data reaches, and not at the clock. Where the watermark is the latest record's
 instant, that record counts, so the earlier parts include that instant too; the end of a fetch they do not include.
 """
@@ -20,13 +22,12 @@ from kpi_core import periods, status
 from kpi_core.model import Aggregate, Dataset, Grain, Kind, Kpi, Span
 from kpi_core.periods import Calendar
 from kpi_core.warehouse import tables
-from kpi_core.warehouse.calculate import calculate
 from kpi_core.warehouse.parts import Source, write_parts
 from kpi_core.warehouse.plan import ADDITIVE, Plan
 from kpi_core.warehouse.scratch import Scratch
 from kpi_core.warehouse.windows import Windows
 
-__all__ = ["Against", "Reach", "measure_open_spans"]
+__all__ = ["Against", "OpenSpans", "Reach", "ask"]
 
 GRAINS = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY)
 _LOOKED_AT = 10
@@ -75,26 +76,50 @@ class _Question:
             yield whole
 
 
-def measure_open_spans(
-    scratch: Scratch,
+@dataclass(frozen=True, slots=True)
+class OpenSpans:
+    """The questions of all KPIs, and the windows that answer them, each once."""
+
+    questions: Sequence[_Question]
+    numbers: Mapping[_WINDOW, int]
+    asked: Sequence[tuple[int, int]]
+    windows: Windows
+    calendar: Calendar
+
+    def todo(self, after: int) -> pa.Table:
+        """series and sid of each pair asked for, the windows numbered after `after` others."""
+        pairs = np.array(self.asked, dtype=np.int64).reshape(-1, 2)
+        return pa.table({"series": pairs[:, 0].copy(), "sid": pairs[:, 1] + after})
+
+    def clipped_parts(self, scratch: Scratch, plan: Plan, datasets: Mapping[str, Dataset]) -> list[sa.Table]:
+        """Parts of the parts of days, where there are any."""
+        return [_clipped_parts(scratch, plan, datasets, self.windows)] if self.windows.clips else []
+
+    def answers(self, rows: pa.Table) -> dict[tuple[int, Grain], Against]:
+        """By KPI and grain, from the rows calculated for `todo`."""
+        outcomes = zip(rows["value"].to_pylist(), rows["reason"].to_pylist(), strict=True)
+        found = dict(zip(self.asked, outcomes, strict=True))
+        return {
+            (question.kpi.id, question.span.grain): _answer(question, self.numbers, found, self.calendar)
+            for question in self.questions
+        }
+
+
+def ask(
     plan: Plan,
     kpis: Mapping[int, Kpi],
-    datasets: Mapping[str, Dataset],
     reaches: Mapping[frozenset[str], Reach],
     calendar: Calendar,
     now: datetime,
-) -> dict[tuple[int, Grain], Against]:
-    """By KPI and grain, for the spans that are open `now` and have data in them."""
+) -> OpenSpans:
+    """For the spans that are open `now` and have data in them."""
     questions = list(_questions(plan, kpis, reaches, calendar, now))
     numbers: dict[_WINDOW, int] = {}
     asked: dict[tuple[int, int], None] = {}
     for question in questions:
         for window in question.windows:
             asked[question.kpi.id, numbers.setdefault(window, len(numbers))] = None
-    found = _values(scratch, plan, datasets, Windows.of(list(numbers)), list(asked))
-    return {
-        (question.kpi.id, question.span.grain): _answer(question, numbers, found, calendar) for question in questions
-    }
+    return OpenSpans(questions, numbers, list(asked), Windows.of(list(numbers)), calendar)
 
 
 def _questions(
@@ -151,26 +176,6 @@ def _shares(span: Span, watermark: datetime, reach: Reach, calendar: Calendar) -
         if earlier.start >= reach.first and earlier.end <= reach.last:
             part = periods.like_for_like(span, watermark, calendar, earlier)
             yield _window(part, reach), (earlier.start, earlier.days, None)
-
-
-def _values(
-    scratch: Scratch,
-    plan: Plan,
-    datasets: Mapping[str, Dataset],
-    windows: Windows,
-    asked: Sequence[tuple[int, int]],
-) -> dict[tuple[int, int], tuple[Decimal | None, str | None]]:
-    """The value of each (KPI, window), or why there is none."""
-    if not asked:
-        return {}
-    tables_of_parts = [tables.parts]
-    if windows.clips:
-        tables_of_parts.append(_clipped_parts(scratch, plan, datasets, windows))
-    pairs = np.array(asked, dtype=np.int64)
-    todo = pa.table({"series": pairs[:, 0].copy(), "sid": pairs[:, 1].copy()})
-    rows = calculate(scratch, plan, datasets, tables_of_parts, windows, todo)
-    outcomes = zip(rows["value"].to_pylist(), rows["reason"].to_pylist(), strict=True)
-    return dict(zip(asked, outcomes, strict=True))
 
 
 def _clipped_parts(scratch: Scratch, plan: Plan, datasets: Mapping[str, Dataset], windows: Windows) -> sa.Table:

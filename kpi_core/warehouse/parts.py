@@ -25,10 +25,10 @@ import sqlalchemy as sa
 
 from kpi_core.model import Aggregate, ColumnType, Condition, Dataset, Op, Term
 from kpi_core.warehouse import tables
-from kpi_core.warehouse.plan import ADDITIVE
+from kpi_core.warehouse.plan import ADDITIVE, Family, families
 from kpi_core.warehouse.scratch import Scratch
 
-__all__ = ["Source", "matches", "write_parts"]
+__all__ = ["Source", "matches", "numbered", "write_parts"]
 
 OTHERS = "\uffff"
 """Stands for every value that no filter names."""
@@ -105,9 +105,8 @@ def write_parts(
     if additive:
         for family in _families(scratch, dataset, additive):
             _write_additive(scratch, dataset, family, source, target)
-    for number, term in terms.items():
-        if term.aggregate is Aggregate.LAST:
-            _write_last(scratch, number, term, source, target)
+    for shared in families({number: term for number, term in terms.items() if term.aggregate is Aggregate.LAST}):
+        _write_last(scratch, shared, source, target)
 
 
 # --- Which terms share a pass ---------------------------------------------------------------------------------------
@@ -205,9 +204,7 @@ def _write_additive(
     keys = _keys(dataset, source.table, terms.values(), many_valued)
     base = _base(scratch, source, list(keys.values()), terms)
     groups = _group_terms(scratch, base, list(keys.values()), terms)
-    for place, column in enumerate(_needed(terms.values())):
-        mine = {number: term for number, term in terms.items() if term.column == column}
-        _spread(scratch, base, groups, place, mine, target)
+    _spread(scratch, base, groups, terms, target)
 
 
 def _needed(terms: Iterable[Term]) -> dict[str | None, set[Aggregate]]:
@@ -241,8 +238,8 @@ def _base(scratch: Scratch, source: Source, keys: Sequence[_Key], terms: Mapping
     grouped_by = pass_.group_by(*(sa.literal_column(str(i + 1)) for i in range(len(grouped)))).subquery()
     number = sa.func.dense_rank().over(order_by=[grouped_by.c[label] for label in labels]) if labels else sa.literal(1)
     names = ["slot", *labels, *(str(each.name) for each in aggregates)]
-    numbered = sa.select(number.label("cid"), *(grouped_by.c[name] for name in names))
-    scratch.connection.execute(sa.insert(made).from_select(["cid", *names], numbered))
+    rows = sa.select(number.label("cid"), *(grouped_by.c[name] for name in names))
+    scratch.connection.execute(sa.insert(made).from_select(["cid", *names], rows))
     return made
 
 
@@ -254,56 +251,96 @@ _MERGED: Mapping[Aggregate, Callable[[Any], sa.ColumnElement[Any]]] = {
 
 
 def _group_terms(scratch: Scratch, base: sa.Table, keys: Sequence[_Key], terms: Mapping[int, Term]) -> sa.Table:
-    """Which groups each term takes: few rows, decided here."""
+    """Which groups each term takes: few rows, decided here. `place` says which columns hold its parts."""
     labels = [base.c[f"k{i}"] for i in range(len(keys))]
     found = scratch.connection.execute(sa.select(base.c.cid, *labels).distinct()).all()
-    place = {condition: i for i, key in enumerate(keys) for condition in key.decide}
-    pairs: list[tuple[int, int]] = []
+    position = {condition: i for i, key in enumerate(keys) for condition in key.decide}
+    columns = list(_needed(terms.values()))
+    rows: list[tuple[int, int, int, int]] = []
     for number, term in terms.items():
-        rows: list[Any] = list(found)
+        chosen: list[Any] = list(found)
         for condition in term.where:
-            i = place[condition]
+            i = position[condition]
             decide = keys[i].decide[condition]
-            verdicts = {value: decide(value) for value in {row[i + 1] for row in rows}}
-            rows = [row for row in rows if verdicts[row[i + 1]]]
-        pairs += [(row[0], number) for row in rows]
-    numbers = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    table = pa.table({"cid": numbers[:, 0].copy(), "term_id": numbers[:, 1].copy()})
-    return scratch.put("groups", table, sa.Column("cid", sa.BigInteger), sa.Column("term_id", sa.BigInteger))
+            verdicts = {value: decide(value) for value in {row[i + 1] for row in chosen}}
+            chosen = [row for row in chosen if verdicts[row[i + 1]]]
+        place, op = columns.index(term.column), _OPS.index(term.aggregate)
+        rows += [(row[0], number, place, op) for row in chosen]
+    numbers = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    names = ("cid", "term_id", "place", "op")
+    table = pa.table({name: numbers[:, i].copy() for i, name in enumerate(names)})
+    return scratch.put("groups", table, *(sa.Column(name, sa.BigInteger) for name in names))
 
 
-def _spread(
-    scratch: Scratch, base: sa.Table, groups: sa.Table, place: int, terms: Mapping[int, Term], target: sa.Table
-) -> None:
-    """From groups to terms: those over one column, whose parts stand at `place`. A term adds up its groups."""
-    for aggregate in dict.fromkeys(term.aggregate for term in terms.values()):
-        mine = [number for number, term in terms.items() if term.aggregate is aggregate]
-        amount: sa.ColumnElement[Any] = sa.cast(sa.null(), tables.PART)
-        if aggregate is not Aggregate.COUNT:
-            amount = _MERGED[aggregate](base.c[f"{aggregate.value}{place}"])
-        parts = (
-            sa.select(groups.c.term_id, base.c.slot, sa.func.sum(base.c[f"n{place}"]), amount)
-            .join_from(base, groups, base.c.cid == groups.c.cid)
-            .where(groups.c.term_id.in_(mine))
-            .group_by(groups.c.term_id, base.c.slot)
-        )
-        scratch.connection.execute(sa.insert(target).from_select(["term_id", "day", "n", "amount"], parts))
+_OPS = (Aggregate.COUNT, Aggregate.SUM, Aggregate.MIN, Aggregate.MAX)
 
 
-def _write_last(scratch: Scratch, number: int, term: Term, source: Source, target: sa.Table) -> None:
+def _spread(scratch: Scratch, base: sa.Table, groups: sa.Table, terms: Mapping[int, Term], target: sa.Table) -> None:
+    """From groups to terms, in one statement. A term adds up its groups, in the columns that hold its parts."""
+    needed = list(_needed(terms.values()).values())
+    n = sa.case({i: base.c[f"n{i}"] for i in range(len(needed))}, value=groups.c.place)
+    amounts: dict[int, sa.ColumnElement[Any]] = {}
+    for op, aggregate in enumerate(_OPS):
+        places = {i: base.c[f"{aggregate.value}{i}"] for i, each in enumerate(needed) if _is_kept(aggregate, each)}
+        if places:
+            amounts[op] = _MERGED[aggregate](sa.case(places, value=groups.c.place))
+    amount = sa.case(amounts, value=groups.c.op) if amounts else sa.cast(sa.null(), tables.PART)
+    parts = (
+        sa.select(groups.c.term_id, base.c.slot, sa.func.sum(n), amount)
+        .join_from(base, groups, base.c.cid == groups.c.cid)
+        .group_by(groups.c.term_id, groups.c.op, base.c.slot)
+    )
+    scratch.connection.execute(sa.insert(target).from_select(["term_id", "day", "n", "amount"], parts))
+
+
+def _is_kept(aggregate: Aggregate, needed: set[Aggregate]) -> bool:
+    return aggregate is not Aggregate.COUNT and aggregate in needed
+
+
+# --- Last values ----------------------------------------------------------------------------------------------------
+
+
+def numbered(table: sa.Table, family: Family) -> tuple[sa.ColumnElement[int], list[sa.ColumnElement[bool]]]:
+    """The number of the family's term that takes a record, and the condition that one does."""
+    if family.column is None:
+        conditions = [matches(table, condition) for condition in family.pattern.where]
+        return sa.literal(next(iter(family.by_value.values()))), conditions
+    column = table.c[tables.column_name(family.column)]
+    return sa.case(dict(family.by_value), value=column), [column.in_(list(family.by_value))]
+
+
+def _write_last(scratch: Scratch, family: Family, source: Source, target: sa.Table) -> None:
     """The last known value of each segment on each day; of two records at one instant, the one that came later."""
-    table = source.table
+    table, term = source.table, family.pattern
+    number, conditions = numbered(table, family)
     value = table.c[tables.column_name(term.column or "")]
-    segment = table.c[tables.column_name(term.segment)] if term.segment else sa.null()
-    partition: list[sa.ColumnElement[Any]] = [source.slot, *([segment] if term.segment else [])]
-    place = sa.func.row_number().over(partition_by=partition, order_by=[table.c.at.desc(), table.c.record_id.desc()])
+    segment = sa.cast(table.c[tables.column_name(term.segment)] if term.segment else sa.null(), sa.Text)
     known = source.select(
+        number.label("term_id"),
         source.slot.label("slot"),
-        sa.cast(segment, sa.Text).label("segment"),
+        segment.label("segment"),
         value.label("amount"),
-        place.label("place"),
-    ).where(value.is_not(None), *(matches(table, condition) for condition in term.where))
-    found = known.subquery()
-    last = sa.select(sa.literal(number), found.c.slot, found.c.segment, sa.literal(1), found.c.amount)
-    columns = ["term_id", "day", "segment", "n", "amount"]
-    scratch.connection.execute(sa.insert(target).from_select(columns, last.where(found.c.place == 1)))
+        table.c.at.label("moment"),
+        table.c.record_id.label("record_id"),
+    ).where(value.is_not(None), *conditions)
+    last = _last_by_key(known.subquery()) if scratch.is_duckdb else _last_by_rank(known.subquery())
+    scratch.connection.execute(sa.insert(target).from_select(["term_id", "day", "segment", "n", "amount"], last))
+
+
+def _last_by_rank(known: sa.Subquery) -> sa.Select[Any]:
+    """As any engine can."""
+    rank = sa.func.row_number().over(
+        partition_by=[known.c.term_id, known.c.slot, known.c.segment],
+        order_by=[known.c.moment.desc(), known.c.record_id.desc()],
+    )
+    ranked = sa.select(known.c.term_id, known.c.slot, known.c.segment, known.c.amount, rank.label("rank")).subquery()
+    columns = (ranked.c.term_id, ranked.c.slot, ranked.c.segment, sa.literal(1), ranked.c.amount)
+    return sa.select(*columns).where(ranked.c.rank == 1)
+
+
+def _last_by_key(known: sa.Subquery) -> sa.Select[Any]:
+    """On DuckDB without sorting: instant and number as one 128-bit number, the greatest wins."""
+    order: sa.ColumnElement[Any] = sa.literal_column("CAST(epoch_us(moment) AS HUGEINT) * 1099511627776 + record_id")
+    last = sa.func.arg_max(known.c.amount, order)
+    grouped = (known.c.term_id, known.c.slot, known.c.segment)
+    return sa.select(*grouped, sa.literal(1), last).group_by(*grouped)

@@ -7,14 +7,14 @@ are applied to the term's values. A term is known by its text (`signature`), so 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from kpi_core.model import Aggregate, Condition, Kind, Kpi, Measure, Term
+from kpi_core.model import Aggregate, Condition, Kind, Kpi, Measure, Op, Term
 from kpi_core.store.codec import encode
 
-__all__ = ["ADDITIVE", "FROM_RECORDS", "Plan", "Series", "Use", "plan", "series_of", "signature"]
+__all__ = ["ADDITIVE", "FROM_RECORDS", "Family", "Plan", "Series", "Use", "families", "plan", "series_of", "signature"]
 
 ONE = Decimal(1)
 ADDITIVE = frozenset({Aggregate.COUNT, Aggregate.SUM, Aggregate.MIN, Aggregate.MAX})
@@ -111,3 +111,36 @@ def plan(series: Iterable[Series], numbers: Mapping[str, int] | None = None) -> 
             is_zero = term.aggregate in _ZERO_WITHOUT_RECORDS
             uses.append(Use(each.id, number, term.at == "start", is_denominator, term.weight, is_zero))
     return Plan(wanted, terms, tuple(uses))
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Terms that do the same with different records: one for each of several values of one column.
+
+    They share a scan. `column` is None for a term on its own, whatever its conditions.
+    """
+
+    pattern: Term
+    column: str | None
+    by_value: Mapping[object, int]
+
+
+def families(terms: Mapping[int, Term], also: Mapping[int, Hashable] | None = None) -> list[Family]:
+    """Put terms together that differ only in one `column = value`. Those told apart by `also` stay apart."""
+    grouped: dict[Hashable, dict[object, int]] = {}
+    alone: list[Family] = []
+    for number, term in terms.items():
+        only = term.where[0] if len(term.where) == 1 else None
+        if only is None or only.op is not Op.EQ or not isinstance(only.value, str):
+            alone.append(Family(term, None, {None: number}))
+            continue
+        key = (replace(term, where=()), only.column, also[number] if also else None)
+        grouped.setdefault(key, {})[only.value] = number
+    together = [
+        Family(terms[min(by_value.values())], _only_column(terms, by_value), by_value) for by_value in grouped.values()
+    ]
+    return together + alone
+
+
+def _only_column(terms: Mapping[int, Term], by_value: Mapping[object, int]) -> str:
+    return terms[next(iter(by_value.values()))].where[0].column

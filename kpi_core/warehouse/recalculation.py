@@ -27,14 +27,14 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from kpi_core import periods
-from kpi_core.model import Aggregate, Company, Coverage, Dataset, Kpi, Span
+from kpi_core.model import Aggregate, Company, Coverage, Dataset, Grain, Kpi, Span
 from kpi_core.periods import Calendar
 from kpi_core.store import Store, bulk, values
 from kpi_core.store import datasets as dataset_table
 from kpi_core.store.codec import encode
 from kpi_core.warehouse import tables
 from kpi_core.warehouse.calculate import calculate
-from kpi_core.warehouse.open_spans import GRAINS, Against, Reach, measure_open_spans
+from kpi_core.warehouse.open_spans import GRAINS, Against, Reach, ask
 from kpi_core.warehouse.parts import Source, write_parts
 from kpi_core.warehouse.plan import ADDITIVE, Plan, Series, plan, series_of, signature
 from kpi_core.warehouse.scratch import Scratch
@@ -239,8 +239,12 @@ class _Run:
         todo = self._todo(known)
         if todo.num_rows == 0:
             return values.READINGS.empty_table()
-        made = calculate(self.scratch, self.plan, self.datasets, [tables.parts], known.windows, todo)
-        return self._with_open_spans(_as_readings(made, todo, known), todo, known)
+        asked = ask(self.plan, self.kpis, self.reaches, self.calendar, self.now)
+        parts = [tables.parts, *asked.clipped_parts(self.scratch, self.plan, self.datasets)]
+        pairs = pa.concat_tables([todo.select(["series", "sid"]), asked.todo(after=len(spans))])
+        made = calculate(self.scratch, self.plan, self.datasets, parts, known.windows + asked.windows, pairs)
+        readings = _as_readings(made.slice(0, todo.num_rows), todo, known)
+        return self._with_open_spans(readings, asked.answers(made.slice(todo.num_rows)), todo, known)
 
     def _todo(self, known: SpanTable) -> pa.Table:
         """Which series are calculated for which spans; KPIs that need the same are laid out together."""
@@ -270,11 +274,10 @@ class _Run:
 
     # -- 3. Open spans
 
-    def _with_open_spans(self, readings: pa.Table, todo: pa.Table, known: SpanTable) -> pa.Table:
+    def _with_open_spans(
+        self, readings: pa.Table, against: Mapping[tuple[int, Grain], Against], todo: pa.Table, known: SpanTable
+    ) -> pa.Table:
         today = (periods.local_day(self.now, self.calendar) - EPOCH).days
-        against = measure_open_spans(
-            self.scratch, self.plan, self.kpis, self.datasets, self.reaches, self.calendar, self.now
-        )
         sids = todo["sid"].to_numpy()
         is_open = (known.starts[sids] <= today) & (known.ends[sids] > today)
         places = np.flatnonzero(is_open)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,29 @@ class Windows:
         starts = np.array([(start - EPOCH).days for start, _, _ in windows], dtype=np.int64)
         lengths = np.array([days for _, days, _ in windows], dtype=np.int64)
         return cls(starts, lengths, tuple(clips), tuple(clip_of))
+
+    def __add__(self, other: Windows) -> Windows:
+        """Both; the other's are numbered after these, which are whole."""
+        shift = len(self.starts)
+        clip_of = tuple((window + shift, clip) for window, clip in other.clip_of)
+        starts, lengths = np.concatenate([self.starts, other.starts]), np.concatenate([self.lengths, other.lengths])
+        return Windows(starts, lengths, other.clips, clip_of)
+
+    def stretches(self, only: Ints, most: int = 6) -> list[tuple[date, date]]:
+        """The first and last days of the stretches that these windows make together; near ones are joined to few."""
+        lasts = self.starts[only] + self.lengths[only]
+        order = np.argsort(self.starts[only])
+        found: list[list[int]] = []
+        for first, last in zip(self.starts[only][order].tolist(), lasts[order].tolist(), strict=True):
+            if found and first <= found[-1][1] + 1:
+                found[-1][1] = max(found[-1][1], last)
+            else:
+                found.append([first, last])
+        while len(found) > most:
+            gaps = [after[0] - before[1] for before, after in pairwise(found)]
+            nearest = gaps.index(min(gaps))
+            found[nearest : nearest + 2] = [[found[nearest][0], found[nearest + 1][1]]]
+        return [(EPOCH + timedelta(days=first), EPOCH + timedelta(days=last)) for first, last in found]
 
     def days(self, only: Ints | None = None) -> pa.Table:
         """A row for each day of each window: sid, day, slot (the day that its parts go under), until, pos."""
