@@ -17,7 +17,7 @@ from kpi_core import periods
 from kpi_core.access import SYSTEM
 from kpi_core.catalog import Catalog
 from kpi_core.demo import Demo
-from kpi_core.model import ColumnType, Company, Dataset, Grant, Reading, Target
+from kpi_core.model import Company, Dataset, Grant, Reading, Target
 from kpi_core.service.company import HOLIDAY_COUNTRY
 from kpi_core.service.tracker import Tracker
 from kpi_core.store import definitions, people, settings, targets, values
@@ -65,11 +65,12 @@ def load_demo(
     known = ids or {}
     say(0.0, "Defining the KPIs")
     _set_company(tracker, demo, now)
-    tracker.define(SYSTEM, catalog)
+    # Defined long before the company's first day: the targets that its people set came later, so they count.
+    Tracker(tracker.store, clock=lambda: demo.begins - timedelta(days=400)).define(SYSTEM, catalog)
     _load_records(tracker, demo, now, say)
     say(0.6, "Setting targets, entering values")
     with tracker.store.write(touches_catalog=True) as conn:
-        _set_targets(conn, catalog, demo, now, None)
+        _set_targets(conn, catalog, demo, known, now, None)
         _give_rights(conn, demo, known, now)
         _enter(conn, demo, known, demo.begins, now)
     say(0.65, "Calculating daily, weekly and monthly values")
@@ -91,8 +92,8 @@ def extend_demo(tracker: Tracker, catalog: Catalog) -> bool:
     # One transaction: killed in between, the next start goes on from where this one began, and nothing comes twice.
     with tracker.store.write(touches_catalog=_starts_quarter(stand, now)) as conn:
         for dataset in tracker.datasets(SYSTEM).values():
-            _load(conn, tracker, stand.demo, dataset, loaded.get(dataset.key), now)
-        _set_targets(conn, catalog, stand.demo, now, since)
+            _load(conn, tracker, stand.demo, dataset, loaded[dataset.key], now)
+        _set_targets(conn, catalog, stand.demo, stand.ids, now, since)
         _enter(conn, stand.demo, stand.ids, stand.until, now)
         replace(stand, until=now).write(conn, now)
     tracker.recalculate(SYSTEM)
@@ -123,35 +124,23 @@ def _load_records(tracker: Tracker, demo: Demo, now: datetime, say: Progress) ->
         say(0.01 + 0.59 * number / len(known), known[key].name)
 
 
-def _load(
-    conn: Connection, tracker: Tracker, demo: Demo, dataset: Dataset, records: pa.Table | None, now: datetime
-) -> None:
+def _load(conn: Connection, tracker: Tracker, demo: Demo, dataset: Dataset, records: pa.Table, now: datetime) -> None:
     """What arrived up to now. That nothing did is news too: it moves the watermark."""
-    arrived = records if records is not None else _nothing(dataset)
     watermark = demo.watermark(dataset.key, now)
-    load_arrow(conn, tracker.store, dataset, arrived, tracker.company(SYSTEM), watermark=watermark)
+    load_arrow(conn, tracker.store, dataset, records, tracker.company(SYSTEM), watermark=watermark)
 
 
-ARROW = {ColumnType.TEXT: pa.string(), ColumnType.NUMBER: pa.decimal128(18, 6), ColumnType.BOOLEAN: pa.bool_()}
-
-
-def _nothing(dataset: Dataset) -> pa.Table:
-    """No records, with the dataset's columns."""
-    fields = [(column.name, ARROW[column.type]) for column in dataset.columns]
-    return pa.schema([(dataset.time_column, pa.timestamp("us", tz="UTC")), *fields]).empty_table()
-
-
-def _set_targets(conn: Connection, catalog: Catalog, demo: Demo, now: datetime, since: date | None) -> None:
-    """Targets as if they had been set on the day before each took effect."""
-    kpis = {kpi.key: kpi for kpi in definitions.load(conn)}
-    by_key = demo.targets(catalog, now, since)
-    made: dict[datetime, list[Target]] = {}
-    for key, given in by_key.items():
+def _set_targets(conn: Connection, catalog: Catalog, demo: Demo, ids: Ids, now: datetime, since: date | None) -> None:
+    """The targets that the demo's people set, under their names and at their times."""
+    kpis = {kpi.key: kpi.id for kpi in definitions.load(conn)}
+    made: dict[tuple[datetime, str], list[Target]] = {}
+    for key, given in demo.targets(catalog, now, since).items():
         for target in given:
-            at = datetime.combine(target.period_start or demo.start, now.timetz()) - timedelta(days=1)
-            made.setdefault(min(at, now), []).append(replace(target, kpi_id=kpis[key].id))
-    for at in sorted(made):
-        targets.add_all(conn, made[at], SYSTEM.id, at)
+            who = ids.get(target.set_by or "", target.set_by or SYSTEM.id)
+            at = min(target.created_at or now, now)
+            made.setdefault((at, who), []).append(replace(target, kpi_id=kpis[key]))
+    for at, who in sorted(made):
+        targets.add_all(conn, made[at, who], who, at)
 
 
 def _give_rights(conn: Connection, demo: Demo, ids: Ids, now: datetime) -> None:

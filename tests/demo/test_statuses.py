@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kpi_core.access import SYSTEM
 from kpi_core.catalog import Catalog
 from kpi_core.demo import Demo
 from kpi_core.demo.business import Business
@@ -21,7 +22,7 @@ from kpi_core.demo.days import Days
 from kpi_core.demo.generator import DATASETS
 from kpi_core.demo.measure import over_spans
 from kpi_core.model import Card, Grain, Kpi, SpanState, Status
-from kpi_core.service.demo import SYSTEM, extend_demo, load_demo
+from kpi_core.service.demo import extend_demo, load_demo
 from kpi_core.service.tracker import Tracker
 from kpi_core.store import open_store
 from tests.demo.conftest import CLOCKS, ZONE
@@ -39,14 +40,7 @@ class Running:
         self.demo = Demo.today(seed, ZONE, first)
         self.store = open_store(f"duckdb:///{folder / 'demo.duckdb'}", clock=lambda: self.now)
         self.tracker = Tracker(self.store, clock=lambda: self.now)
-        self._define_before_it_all_began(first)
         load_demo(self.tracker, catalog, self.demo)
-
-    def _define_before_it_all_began(self, first: datetime) -> None:
-        """The catalog's own targets are then older than those of any quarter."""
-        self.now = self.demo.begins - timedelta(days=400)
-        self.tracker.define(SYSTEM, self.catalog)
-        self.now = first
 
     def at(self, clock: datetime) -> list[Card]:
         self.now = clock
