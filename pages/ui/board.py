@@ -180,12 +180,14 @@ def _categories(present: set[Category]) -> list[str]:
     options = [category.value for category in Category if category in present]
     if len(options) < 2:
         return []
-    return _pills("Category", "category", {option: option.capitalize() for option in options})
+    return _pills("Category", "category", {option: text.muted(option.capitalize()) for option in options})
 
 
 def _groups(left: Sequence[Card]) -> list[Group]:
     """The status pills, with how many cards each would leave."""
-    labels = {group.key: f"{group.icon} {group.word} {sum(map(group.holds, left))}" for group in GROUPS}
+    labels = {
+        group.key: f"{group.icon} {text.muted(f'{group.word} {sum(map(group.holds, left))}')}" for group in GROUPS
+    }
     return [GROUP_OF[key] for key in _pills("Status", "status", labels)]
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "facts",
     "look_of",
     "md",
+    "muted",
     "percent",
     "progress",
     "recorded",
@@ -107,6 +108,12 @@ def md(text: str) -> str:
 def shortened(text: str, longest: int) -> str:
     """The start of a text that is too long for its place."""
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+
+
+def muted(label: str) -> str:
+    """A label of a choice. Streamlit writes chosen ones in the primary colour, which cannot have enough contrast both
+    as text on a dark page and under the white text of a button; so they bring their own, and frame and tint tell."""
+    return f":gray[{label}]"
 
 
 def sentence(said: str) -> str:

@@ -50,7 +50,7 @@ def _switch(label: str, name: str, options: Mapping[str, str]) -> str:
         label,
         list(options),
         required=True,
-        format_func=options.__getitem__,
+        format_func=lambda name: text.muted(options[name]),
         key=name,
         label_visibility="collapsed",
         on_change=url.remember,

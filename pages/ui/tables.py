@@ -21,6 +21,7 @@ PAGES = Path(__file__).parents[1]
 BOARD_PAGES = {grain: PAGES / f"{grain.value}.py" for grain in (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY)}
 MOST_LINES = 8
 """KPIs of a category and period that the scorecard lists; the board has them all."""
+UNBROKEN = "\u00a0"
 LONGEST = 31
 """Characters of a name that leave room for its value on a line."""
 WORST_FIRST = (Status.CRITICAL, Status.NEEDS_ATTENTION, Status.ON_TRACK, Status.EXCEEDS)
@@ -39,7 +40,7 @@ def strip(shown: Sequence[Card]) -> None:
     legend = [f"{look.markdown_icon} {counts[look]} {look.plural}" for look in looks]
     if rest:
         legend.append(f":gray[:material/radio_button_unchecked:] {rest} without a verdict")
-    st.markdown(" &emsp; ".join(legend))
+    st.markdown(" &emsp;".join(said.replace(" ", UNBROKEN) for said in legend))
 
 
 def scorecard(boards: Mapping[Grain, Board], company: Company) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from inspect import unwrap
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -165,7 +166,7 @@ def test_filters_go_into_the_url() -> None:
 def test_status_pills_count_what_they_would_leave() -> None:
     at = shown("daily", category="finance")
     labels = [option.content for option in at.button_group(key="status").proto.options]
-    assert [label.rsplit(maxsplit=1)[1] for label in labels] == ["1", "0", "0", "0"]
+    assert [label.rstrip("]").rsplit(maxsplit=1)[1] for label in labels] == ["1", "0", "0", "0"]
 
 
 def test_when_nothing_fits_one_button_clears_the_filters() -> None:
@@ -269,3 +270,17 @@ def blocks(block: Block) -> Iterator[Block]:
 
 def kinds(block: Block) -> list[str]:
     return [child.type for child in block.children.values()]
+
+
+def test_an_open_board_is_drawn_again_only_when_the_data_or_the_day_moved_on(
+    shared: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[bool] = []
+    monkeypatch.setattr(board.st, "rerun", lambda: drawn.append(True))
+    watch = unwrap(board._watch)
+    version = shared.version(CHIEF)
+    watch(version, TODAY)
+    assert not drawn
+    watch(version - 1, TODAY)
+    watch(version, TODAY - timedelta(days=1))
+    assert len(drawn) == 2
