@@ -18,7 +18,7 @@ from kpi_core.store import datasets as dataset_table
 from kpi_core.warehouse import tables
 from kpi_core.warehouse.calculate import calculate
 from kpi_core.warehouse.open_spans import Reach
-from kpi_core.warehouse.parts import Source, write_parts
+from kpi_core.warehouse.parts import PARTS, Source, day_parts, put_parts
 from kpi_core.warehouse.plan import ADDITIVE, Plan, Series, plan
 from kpi_core.warehouse.recalculation import SpanTable, shared_reach
 from kpi_core.warehouse.scratch import Scratch
@@ -120,13 +120,13 @@ def _todo(planned: Plan, spans: SpanTable, reaches: Mapping[frozenset[str], Reac
 
 def _parts(scratch: Scratch, planned: Plan, datasets: Mapping[str, Dataset], spans: SpanTable) -> sa.Table:
     """Parts of the days asked for; of what stands until it changes, of all days before as well."""
-    made = scratch.make("parts", *(sa.Column(column.name, column.type) for column in tables.parts.columns))
+    made = [PARTS.empty_table()]
     first, last = spans.spans[0].start, spans.spans[-1].end
     for key in sorted({term.dataset for term in planned.terms.values()}):
         table = tables.records(datasets[key])
         before_end = table.c.day < last
         window = Source(table, (table.c.day >= first, before_end))
-        write_parts(scratch, datasets[key], planned.of_dataset(key, ADDITIVE), window, made)
+        made.append(day_parts(scratch, datasets[key], planned.of_dataset(key, ADDITIVE), window))
         state = planned.of_dataset(key, frozenset({Aggregate.LAST}))
-        write_parts(scratch, datasets[key], state, Source(table, (before_end,)), made)
-    return made
+        made.append(day_parts(scratch, datasets[key], state, Source(table, (before_end,))))
+    return put_parts(scratch, pa.concat_tables(made))

@@ -22,7 +22,7 @@ from kpi_core import periods, status
 from kpi_core.model import Aggregate, Dataset, Grain, Kind, Kpi, Span
 from kpi_core.periods import Calendar
 from kpi_core.warehouse import tables
-from kpi_core.warehouse.parts import Source, write_parts
+from kpi_core.warehouse.parts import PARTS, Source, day_parts, put_parts
 from kpi_core.warehouse.plan import ADDITIVE, Plan
 from kpi_core.warehouse.scratch import Scratch
 from kpi_core.warehouse.windows import Windows
@@ -180,9 +180,9 @@ def _shares(span: Span, watermark: datetime, reach: Reach, calendar: Calendar) -
 
 def _clipped_parts(scratch: Scratch, plan: Plan, datasets: Mapping[str, Dataset], windows: Windows) -> sa.Table:
     """Parts of the parts of days."""
-    made = scratch.make("clipped", *(sa.Column(column.name, column.type) for column in tables.parts.columns))
     clips = windows.put_clips(scratch)
     days = sorted({clip.day for clip in windows.clips})
+    made = [PARTS.empty_table()]
     for key in sorted({term.dataset for term in plan.terms.values()}):
         table = tables.records(datasets[key])
         source = Source(
@@ -191,9 +191,10 @@ def _clipped_parts(scratch: Scratch, plan: Plan, datasets: Mapping[str, Dataset]
             day=clips.c.slot,
             joined=clips,
             on=sa.and_(clips.c.day == table.c.day, table.c.at < clips.c.until),
+            is_small=True,
         )
-        write_parts(scratch, datasets[key], plan.of_dataset(key, ADDITIVE | {Aggregate.LAST}), source, made)
-    return made
+        made.append(day_parts(scratch, datasets[key], plan.of_dataset(key, ADDITIVE | {Aggregate.LAST}), source))
+    return put_parts(scratch, pa.concat_tables(made))
 
 
 def _answer(

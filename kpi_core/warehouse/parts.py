@@ -1,7 +1,8 @@
 """One pass over a dataset's records into mergeable parts: how many, sum, minimum, maximum, last, by term and day.
 
 The columns that filters use go into GROUP BY, not into FILTER or CASE: one hash table serves every term, and which
-groups a term takes is decided afterwards, on the few rows that come out. What a group is keyed by:
+groups a term takes is decided afterwards, on the few rows that come out: of any engine, only parts by day come back.
+What a group is keyed by:
 
 - a text or boolean column that few values occur in: the column;
 - one with many values: the value where some filter names it, else one stand-in for all others;
@@ -20,15 +21,17 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
 from kpi_core.model import Aggregate, ColumnType, Condition, Dataset, Op, Term
+from kpi_core.store import bulk
 from kpi_core.warehouse import tables
 from kpi_core.warehouse.plan import ADDITIVE, Family, families
 from kpi_core.warehouse.scratch import Scratch
 
-__all__ = ["Source", "matches", "numbered", "write_parts"]
+__all__ = ["PARTS", "Source", "day_parts", "matches", "numbered", "put_parts"]
 
 OTHERS = "\uffff"
 """Stands for every value that no filter names."""
@@ -36,6 +39,18 @@ _SAMPLE = 20_000
 _MANY_VALUES = 500
 _MANY_GROUPS = 2_000
 Value = str | Decimal | bool | None
+Ints = npt.NDArray[np.int64]
+
+PARTS = pa.schema(
+    [
+        ("term_id", pa.int64()),
+        ("day", pa.date32()),
+        ("segment", pa.string()),
+        ("n", pa.int64()),
+        ("amount", pa.decimal128(38, 6)),
+    ]
+)
+"""The columns of parts: how many records, and their sum, minimum, maximum or last value (None for counts)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +62,8 @@ class Source:
     day: sa.ColumnElement[Any] | None = None
     joined: sa.FromClause | None = None
     on: sa.ColumnElement[bool] | None = None
+    is_small: bool = False
+    """A few days only: not worth a look at how many values its columns have."""
 
     @property
     def slot(self) -> sa.ColumnElement[Any]:
@@ -97,30 +114,34 @@ class _Key:
     decide: dict[Condition, Callable[[Value], bool]] = field(default_factory=dict)
 
 
-def write_parts(
-    scratch: Scratch, dataset: Dataset, terms: Mapping[int, Term], source: Source, target: sa.Table
-) -> None:
-    """Add the parts of these terms to `target` (term_id, day, segment, n, amount). Nothing else is read or removed."""
+def day_parts(scratch: Scratch, dataset: Dataset, terms: Mapping[int, Term], source: Source) -> pa.Table:
+    """The parts of these terms, by PARTS' columns."""
     additive = {number: term for number, term in terms.items() if term.aggregate in ADDITIVE}
+    last = {number: term for number, term in terms.items() if term.aggregate is Aggregate.LAST}
+    made = [PARTS.empty_table()]
     if additive:
-        for family in _families(scratch, dataset, additive):
-            _write_additive(scratch, dataset, family, source, target)
-    for shared in families({number: term for number, term in terms.items() if term.aggregate is Aggregate.LAST}):
-        _write_last(scratch, shared, source, target)
+        made += [_additive(scratch, dataset, family, source) for family in _passes(scratch, dataset, additive, source)]
+    made += [_last(scratch, family, source) for family in families(last)]
+    return pa.concat_tables(made)
+
+
+def put_parts(scratch: Scratch, parts: pa.Table) -> sa.Table:
+    """Parts that are not kept, as a table beside the kept ones."""
+    return scratch.put("parts", parts, *(sa.Column(column.name, column.type) for column in tables.parts.columns))
 
 
 # --- Which terms share a pass ---------------------------------------------------------------------------------------
 
 
-def _families(scratch: Scratch, dataset: Dataset, terms: Mapping[int, Term]) -> list[Mapping[int, Term]]:
-    """One family, unless the terms' filter columns together have too many combinations of values."""
+def _passes(scratch: Scratch, dataset: Dataset, terms: Mapping[int, Term], source: Source) -> list[Mapping[int, Term]]:
+    """One pass, unless the terms' filter columns together have too many combinations of values."""
     columns = sorted({condition.column for term in terms.values() for condition in term.where})
-    if len(columns) < 2 or _distinct_groups(scratch, dataset, columns) <= _MANY_GROUPS:
+    if source.is_small or len(columns) < 2 or _distinct_groups(scratch, dataset, columns) <= _MANY_GROUPS:
         return [terms]
-    families: dict[frozenset[str], dict[int, Term]] = {}
+    passes: dict[frozenset[str], dict[int, Term]] = {}
     for number, term in terms.items():
-        families.setdefault(frozenset(condition.column for condition in term.where), {})[number] = term
-    return list(families.values())
+        passes.setdefault(frozenset(condition.column for condition in term.where), {})[number] = term
+    return list(passes.values())
 
 
 def _sample(dataset: Dataset, columns: Iterable[str]) -> sa.Subquery:
@@ -197,14 +218,11 @@ def _column(table: sa.Table, name: str, named: list[str] | None) -> _Key:
     return _Key(sa.cast(others, sa.Text), sa.Text())
 
 
-def _write_additive(
-    scratch: Scratch, dataset: Dataset, terms: Mapping[int, Term], source: Source, target: sa.Table
-) -> None:
-    many_valued = _many_valued(scratch, dataset, terms.values())
-    keys = _keys(dataset, source.table, terms.values(), many_valued)
-    base = _base(scratch, source, list(keys.values()), terms)
-    groups = _group_terms(scratch, base, list(keys.values()), terms)
-    _spread(scratch, base, groups, terms, target)
+def _additive(scratch: Scratch, dataset: Dataset, terms: Mapping[int, Term], source: Source) -> pa.Table:
+    many_valued = set() if source.is_small else _many_valued(scratch, dataset, terms.values())
+    keys = list(_keys(dataset, source.table, terms.values(), many_valued).values())
+    base = bulk.fetch(scratch.connection, _pass(source, keys, terms))
+    return _spread(base, keys, terms)
 
 
 def _needed(terms: Iterable[Term]) -> dict[str | None, set[Aggregate]]:
@@ -214,33 +232,24 @@ def _needed(terms: Iterable[Term]) -> dict[str | None, set[Aggregate]]:
     return needed
 
 
-def _base(scratch: Scratch, source: Source, keys: Sequence[_Key], terms: Mapping[int, Term]) -> sa.Table:
-    """The pass: every group's parts. `cid` numbers the combinations of keys, over all days."""
+def _pass(source: Source, keys: Sequence[_Key], terms: Mapping[int, Term]) -> sa.Select[Any]:
+    """The pass: the parts of every group, for each column that some term is about."""
     table = source.table
-    labels = [f"k{i}" for i in range(len(keys))]
     grouped: list[sa.ColumnElement[Any]] = [source.slot.label("slot")]
-    grouped += [key.expression.label(label) for key, label in zip(keys, labels, strict=True)]
+    grouped += [key.expression.label(f"k{i}") for i, key in enumerate(keys)]
     aggregates: list[sa.ColumnElement[Any]] = []
-    columns: list[sa.Column[Any]] = [sa.Column("slot", sa.Date), sa.Column("cid", sa.BigInteger)]
-    columns += [sa.Column(label, key.kind) for key, label in zip(keys, labels, strict=True)]
     for i, (name, wanted) in enumerate(_needed(terms.values()).items()):
         value = table.c[tables.column_name(name)] if name is not None else None
-        aggregates.append((sa.func.count(value) if value is not None else sa.func.count()).label(f"n{i}"))
-        columns.append(sa.Column(f"n{i}", sa.BigInteger))
+        counted = sa.func.count(value) if value is not None else sa.func.count()
+        aggregates.append(sa.type_coerce(counted, sa.BigInteger).label(f"n{i}"))
         for aggregate in sorted(wanted - {Aggregate.COUNT}):
-            aggregates.append(_MERGED[aggregate](value).label(f"{aggregate.value}{i}"))
-            columns.append(sa.Column(f"{aggregate.value}{i}", tables.PART))
-    made = scratch.make("base", *columns)
-    pass_ = source.select(*grouped, *aggregates)
+            merged = _MERGED[aggregate](value)
+            aggregates.append(sa.cast(merged, tables.PART).label(f"{aggregate.value}{i}"))
+    selected = source.select(*grouped, *aggregates)
     if len(terms) <= 2 and all(term.where for term in terms.values()):
         either = [sa.and_(*(matches(table, condition) for condition in term.where)) for term in terms.values()]
-        pass_ = pass_.where(sa.or_(*either))
-    grouped_by = pass_.group_by(*(sa.literal_column(str(i + 1)) for i in range(len(grouped)))).subquery()
-    number = sa.func.dense_rank().over(order_by=[grouped_by.c[label] for label in labels]) if labels else sa.literal(1)
-    names = ["slot", *labels, *(str(each.name) for each in aggregates)]
-    rows = sa.select(number.label("cid"), *(grouped_by.c[name] for name in names))
-    scratch.connection.execute(sa.insert(made).from_select(["cid", *names], rows))
-    return made
+        selected = selected.where(sa.or_(*either))
+    return selected.group_by(*(sa.literal_column(str(i + 1)) for i in range(len(grouped))))
 
 
 _MERGED: Mapping[Aggregate, Callable[[Any], sa.ColumnElement[Any]]] = {
@@ -250,51 +259,87 @@ _MERGED: Mapping[Aggregate, Callable[[Any], sa.ColumnElement[Any]]] = {
 }
 
 
-def _group_terms(scratch: Scratch, base: sa.Table, keys: Sequence[_Key], terms: Mapping[int, Term]) -> sa.Table:
-    """Which groups each term takes: few rows, decided here. `place` says which columns hold its parts."""
-    labels = [base.c[f"k{i}"] for i in range(len(keys))]
-    found = scratch.connection.execute(sa.select(base.c.cid, *labels).distinct()).all()
+def _spread(base: pa.Table, keys: Sequence[_Key], terms: Mapping[int, Term]) -> pa.Table:
+    """From groups to terms. A term takes its groups' rows; where it has several groups, they are added up."""
+    groups, rows_of = _groups(base, len(keys))
+    taken = _groups_of_terms(groups, keys, terms)
+    made = [PARTS.empty_table()]
+    for place, (column, needed) in enumerate(_needed(terms.values()).items()):
+        for aggregate in needed:
+            mine = [n for n, term in terms.items() if term.column == column and term.aggregate is aggregate]
+            made.append(_of_aggregate(base, rows_of, {number: taken[number] for number in mine}, place, aggregate))
+    return pa.concat_tables(made)
+
+
+def _groups(base: pa.Table, keys: int) -> tuple[list[tuple[Value, ...]], list[Ints]]:
+    """The distinct combinations of keys, and the rows of each."""
+    codes = np.zeros(base.num_rows, dtype=np.int64)
+    dictionaries: list[list[Value]] = []
+    for i in range(keys):
+        encoded = base[f"k{i}"].combine_chunks().dictionary_encode("encode")
+        if isinstance(encoded, pa.ChunkedArray):
+            encoded = encoded.combine_chunks()
+        dictionaries.append(encoded.dictionary.to_pylist())
+        codes = codes * max(1, len(dictionaries[-1])) + encoded.indices.to_numpy()
+    distinct, group = np.unique(codes, return_inverse=True)
+    rows = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1]) if len(group) else []
+    return [_decoded(int(code), dictionaries) for code in distinct], rows
+
+
+def _decoded(code: int, dictionaries: Sequence[list[Value]]) -> tuple[Value, ...]:
+    values: list[Value] = []
+    for dictionary in reversed(dictionaries):
+        code, index = divmod(code, max(1, len(dictionary)))
+        values.append(dictionary[index])
+    return tuple(reversed(values))
+
+
+def _groups_of_terms(
+    groups: Sequence[tuple[Value, ...]], keys: Sequence[_Key], terms: Mapping[int, Term]
+) -> dict[int, list[int]]:
+    """Which groups each term takes: few, so decided here. A verdict is reached once for each value."""
     position = {condition: i for i, key in enumerate(keys) for condition in key.decide}
-    columns = list(_needed(terms.values()))
-    rows: list[tuple[int, int, int, int]] = []
-    for number, term in terms.items():
-        chosen: list[Any] = list(found)
-        for condition in term.where:
-            i = position[condition]
-            decide = keys[i].decide[condition]
-            verdicts = {value: decide(value) for value in {row[i + 1] for row in chosen}}
-            chosen = [row for row in chosen if verdicts[row[i + 1]]]
-        place, op = columns.index(term.column), _OPS.index(term.aggregate)
-        rows += [(row[0], number, place, op) for row in chosen]
-    numbers = np.array(rows, dtype=np.int64).reshape(-1, 4)
-    names = ("cid", "term_id", "place", "op")
-    table = pa.table({name: numbers[:, i].copy() for i, name in enumerate(names)})
-    return scratch.put("groups", table, *(sa.Column(name, sa.BigInteger) for name in names))
+    distinct = [{group[i] for group in groups} for i in range(len(keys))]
+    accepted = {
+        condition: {value for value in distinct[i] if keys[i].decide[condition](value)}
+        for condition, i in position.items()
+    }
+    return {
+        number: [
+            place
+            for place, group in enumerate(groups)
+            if all(group[position[condition]] in accepted[condition] for condition in term.where)
+        ]
+        for number, term in terms.items()
+    }
 
 
-_OPS = (Aggregate.COUNT, Aggregate.SUM, Aggregate.MIN, Aggregate.MAX)
-
-
-def _spread(scratch: Scratch, base: sa.Table, groups: sa.Table, terms: Mapping[int, Term], target: sa.Table) -> None:
-    """From groups to terms, in one statement. A term adds up its groups, in the columns that hold its parts."""
-    needed = list(_needed(terms.values()).values())
-    n = sa.case({i: base.c[f"n{i}"] for i in range(len(needed))}, value=groups.c.place)
-    amounts: dict[int, sa.ColumnElement[Any]] = {}
-    for op, aggregate in enumerate(_OPS):
-        places = {i: base.c[f"{aggregate.value}{i}"] for i, each in enumerate(needed) if _is_kept(aggregate, each)}
-        if places:
-            amounts[op] = _MERGED[aggregate](sa.case(places, value=groups.c.place))
-    amount = sa.case(amounts, value=groups.c.op) if amounts else sa.cast(sa.null(), tables.PART)
-    parts = (
-        sa.select(groups.c.term_id, base.c.slot, sa.func.sum(n), amount)
-        .join_from(base, groups, base.c.cid == groups.c.cid)
-        .group_by(groups.c.term_id, groups.c.op, base.c.slot)
+def _of_aggregate(
+    base: pa.Table, rows_of: Sequence[Ints], taken: Mapping[int, list[int]], place: int, aggregate: Aggregate
+) -> pa.Table:
+    """The parts of terms that do the same with one column."""
+    pieces = [(number, rows_of[group]) for number, groups in taken.items() for group in groups]
+    if not pieces:
+        return PARTS.empty_table()
+    rows = pa.array(np.concatenate([rows for _, rows in pieces]))
+    numbers = np.repeat([number for number, _ in pieces], [len(rows) for _, rows in pieces])
+    amounts = pa.nulls(len(rows), PARTS.field("amount").type)
+    if aggregate is not Aggregate.COUNT:
+        amounts = base[f"{aggregate.value}{place}"].take(rows)
+    made = pa.table(
+        {"term_id": numbers, "day": base["slot"].take(rows), "n": base[f"n{place}"].take(rows), "amount": amounts}
     )
-    scratch.connection.execute(sa.insert(target).from_select(["term_id", "day", "n", "amount"], parts))
+    if any(len(groups) > 1 for groups in taken.values()):
+        merge = "sum" if aggregate is Aggregate.COUNT else aggregate.value
+        merged = made.group_by(["term_id", "day"]).aggregate([("n", "sum"), ("amount", merge)])
+        made = merged.rename_columns({"n_sum": "n", f"amount_{merge}": "amount"})
+    return _as_parts(made)
 
 
-def _is_kept(aggregate: Aggregate, needed: set[Aggregate]) -> bool:
-    return aggregate is not Aggregate.COUNT and aggregate in needed
+def _as_parts(made: pa.Table) -> pa.Table:
+    segments = made["segment"] if "segment" in made.column_names else pa.nulls(made.num_rows, pa.string())
+    columns = {name: made[name] for name in ("term_id", "day", "n", "amount")} | {"segment": segments}
+    return pa.table([columns[field.name].cast(field.type) for field in PARTS], PARTS)
 
 
 # --- Last values ----------------------------------------------------------------------------------------------------
@@ -309,38 +354,42 @@ def numbered(table: sa.Table, family: Family) -> tuple[sa.ColumnElement[int], li
     return sa.case(dict(family.by_value), value=column), [column.in_(list(family.by_value))]
 
 
-def _write_last(scratch: Scratch, family: Family, source: Source, target: sa.Table) -> None:
+def _last(scratch: Scratch, family: Family, source: Source) -> pa.Table:
     """The last known value of each segment on each day; of two records at one instant, the one that came later."""
     table, term = source.table, family.pattern
     number, conditions = numbered(table, family)
     value = table.c[tables.column_name(term.column or "")]
     segment = sa.cast(table.c[tables.column_name(term.segment)] if term.segment else sa.null(), sa.Text)
-    known = source.select(
-        number.label("term_id"),
-        source.slot.label("slot"),
-        segment.label("segment"),
-        value.label("amount"),
-        table.c.at.label("moment"),
-        table.c.record_id.label("record_id"),
-    ).where(value.is_not(None), *conditions)
-    last = _last_by_key(known.subquery()) if scratch.is_duckdb else _last_by_rank(known.subquery())
-    scratch.connection.execute(sa.insert(target).from_select(["term_id", "day", "segment", "n", "amount"], last))
+    known = (
+        source.select(
+            number.label("term_id"),
+            source.slot.label("day"),
+            segment.label("segment"),
+            value.label("amount"),
+            table.c.at.label("moment"),
+            table.c.record_id.label("record_id"),
+        )
+        .where(value.is_not(None), *conditions)
+        .subquery()
+    )
+    last = _last_by_key(known) if scratch.is_duckdb else _last_by_rank(known)
+    return _as_parts(bulk.fetch(scratch.connection, last))
 
 
 def _last_by_rank(known: sa.Subquery) -> sa.Select[Any]:
     """As any engine can."""
     rank = sa.func.row_number().over(
-        partition_by=[known.c.term_id, known.c.slot, known.c.segment],
+        partition_by=[known.c.term_id, known.c.day, known.c.segment],
         order_by=[known.c.moment.desc(), known.c.record_id.desc()],
     )
-    ranked = sa.select(known.c.term_id, known.c.slot, known.c.segment, known.c.amount, rank.label("rank")).subquery()
-    columns = (ranked.c.term_id, ranked.c.slot, ranked.c.segment, sa.literal(1), ranked.c.amount)
-    return sa.select(*columns).where(ranked.c.rank == 1)
+    ranked = sa.select(known, rank.label("place")).subquery()
+    columns = (ranked.c.term_id, ranked.c.day, ranked.c.segment, ranked.c.amount)
+    return sa.select(*columns, sa.literal(1, sa.BigInteger).label("n")).where(ranked.c.place == 1)
 
 
 def _last_by_key(known: sa.Subquery) -> sa.Select[Any]:
     """On DuckDB without sorting: instant and number as one 128-bit number, the greatest wins."""
     order: sa.ColumnElement[Any] = sa.literal_column("CAST(epoch_us(moment) AS HUGEINT) * 1099511627776 + record_id")
-    last = sa.func.arg_max(known.c.amount, order)
-    grouped = (known.c.term_id, known.c.slot, known.c.segment)
-    return sa.select(*grouped, sa.literal(1), last).group_by(*grouped)
+    last = sa.func.arg_max(known.c.amount, order).label("amount")
+    grouped = (known.c.term_id, known.c.day, known.c.segment)
+    return sa.select(*grouped, last, sa.literal(1, sa.BigInteger).label("n")).group_by(*grouped)

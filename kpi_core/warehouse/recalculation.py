@@ -35,7 +35,7 @@ from kpi_core.store.codec import encode
 from kpi_core.warehouse import tables
 from kpi_core.warehouse.calculate import calculate
 from kpi_core.warehouse.open_spans import GRAINS, Against, Reach, ask
-from kpi_core.warehouse.parts import Source, write_parts
+from kpi_core.warehouse.parts import Source, day_parts
 from kpi_core.warehouse.plan import ADDITIVE, Plan, Series, plan, series_of, signature
 from kpi_core.warehouse.scratch import Scratch
 from kpi_core.warehouse.windows import EPOCH, Windows, as_dates
@@ -45,6 +45,7 @@ __all__ = ["Recalculation", "SpanTable", "recalculate", "shared_reach"]
 Ints = npt.NDArray[np.int64]
 DAY = timedelta(days=1)
 _IN_PARTS = ADDITIVE | {Aggregate.LAST}
+_FEW_DAYS = 7
 _MADE_BY = 1
 """The version of these rules: raise it, and every reading is made again."""
 
@@ -195,7 +196,7 @@ class _Run:
             terms = self.plan.of_dataset(key, _IN_PARTS)
             table = tables.records(self.datasets[key])
             fresh = {number: term for number, term in terms.items() if number in self.fresh_terms}
-            write_parts(self.scratch, self.datasets[key], fresh, Source(table), tables.parts)
+            self._keep(day_parts(self.scratch, self.datasets[key], fresh, Source(table)))
             others = {number: term for number, term in terms.items() if number not in self.fresh_terms}
             if others and key in self.touched:
                 self._refresh_days(key, others)
@@ -224,7 +225,11 @@ class _Run:
         if len(days) < (last - first).days + 1:
             where = (*where, table.c.day.in_(chosen))
         known = {number: self.plan.terms[number] for number in terms}
-        write_parts(self.scratch, self.datasets[key], known, Source(table, where), tables.parts)
+        source = Source(table, where, is_small=len(days) <= _FEW_DAYS)
+        self._keep(day_parts(self.scratch, self.datasets[key], known, source))
+
+    def _keep(self, parts: pa.Table) -> None:
+        bulk.insert(self.scratch.connection, tables.parts, parts)
 
     # -- 2. Spans
 
