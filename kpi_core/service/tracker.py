@@ -191,18 +191,22 @@ class Tracker:
         end: date | None = None,
         as_of: datetime | None = None,
     ) -> History:
-        """A KPI's spans that start in [start, end] (default: the last 30), as known at `as_of` (default: now)."""
+        """A KPI's spans that start in [start, end] (default: the last 30), as known at `as_of` (default: now).
+
+        As known then is also as judged then: a day that was open at that moment has the verdict of an open day.
+        """
         snapshot, now = self._snap(), self.clock()
+        moment = now if as_of is None else min(as_of, now)
         kpi = _seen(actor, snapshot, key_or_id)
         grain = grain or kpi.tracking_period
         calendar = snapshot.calendar
-        last = periods.span_of(end or periods.local_day(now, calendar), grain, calendar)
+        last = periods.span_of(end or periods.local_day(moment, calendar), grain, calendar)
         first = periods.span_of(start, grain, calendar) if start else periods.previous(last, calendar, 29)
         with self.store.read() as conn:
             table = values.window(conn, grain, first.start, last.end, as_of=as_of, kpi_ids=[kpi.id])
         readings = _by_start(table, grain, calendar)
         spans = periods.spans_between(first.start, last.end, grain, calendar)
-        points = [_point(kpi, span, readings.get(span.start), snapshot, now, as_of) for span in spans]
+        points = [_point(kpi, span, readings.get(span.start), snapshot, moment, as_of) for span in spans]
         return History(kpi, grain, tuple(points))
 
     # -- writing ------------------------------------------------------------------------------------------------

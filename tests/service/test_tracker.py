@@ -213,3 +213,14 @@ def test_the_board_follows_a_change_of_the_data_at_once(company: Tracker, ceo: A
 def test_days_are_those_of_the_reporting_time_zone(company: Tracker, ceo: Actor, clock: object) -> None:
     clock.now = datetime.fromisoformat("2026-11-25T00:30:00+00:00")
     assert company.today(ceo) == date(2026, 11, 25)
+
+
+def test_as_known_then_is_judged_as_it_was_judged_then(company: Tracker, ceo: Actor, clock: object) -> None:
+    """At half past two on Tuesday, calls of the open week waited for its close; on the Monday after they do not."""
+    enter(company, "calls", MONDAY, 10, 20)
+    then = clock.now
+    week = company.history(ceo, "calls", Grain.WEEKLY, MONDAY, MONDAY).points[0]
+    clock.now = datetime.fromisoformat("2026-11-30T09:00:00+00:00")
+    later = company.history(ceo, "calls", Grain.WEEKLY, MONDAY, MONDAY, as_of=then).points[0]
+    assert (later.state, later.status) == (week.state, week.status)
+    assert company.history(ceo, "calls", Grain.WEEKLY, MONDAY, MONDAY).points[0].status is Status.INCOMPLETE
