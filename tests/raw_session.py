@@ -158,8 +158,6 @@ class Conversation:
             self._page_hash = message.navigation.page_script_hash
         elif kind == "page_info_changed":
             self.query = message.page_info_changed.query_string
-        elif kind == "delta":
-            self._note_widget(message)
         self.run.is_over = kind == "script_finished" and message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
         return self.run.is_over
 
@@ -169,10 +167,6 @@ class Conversation:
         found = next(e for e in self.run.elements() if getattr(e, "id", "") == wanted)
         return [str(getattr(option, "content", option)) for option in found.options]
 
-    def has(self, name: str) -> bool:
-        """Whether a widget of this key or label was ever sent."""
-        return name in self._ids
-
     def _whole(self, message: ForwardMsg) -> ForwardMsg:
         """The message, or the one kept that it refers to."""
         if message.WhichOneof("type") == "ref_hash":
@@ -181,14 +175,12 @@ class Conversation:
             self._kept[message.hash] = message
         return message
 
-    def _note_widget(self, message: ForwardMsg) -> None:
-        for element in _ids_in(message.delta):
-            _, _, key = element.id.removeprefix("$$ID-").partition("-")
-            for name in (key, getattr(element, "label", "")):
-                if name and name != "None":
-                    self._ids[name] = element.id
-
     def _id_of(self, name: str) -> str:
+        """The widget's id, as the last run that had it gave it."""
+        for message in self.run.messages:
+            for element in _widgets_in(message.delta):
+                _, _, key = element.id.removeprefix("$$ID-").partition("-")
+                self._ids |= dict.fromkeys((key, getattr(element, "label", "")), element.id)
         try:
             return self._ids[name]
         except KeyError:
@@ -323,14 +315,14 @@ def _state(widget_id: str, value: Value) -> WidgetState:
     return state
 
 
-def _ids_in(message: Message) -> Iterator[Any]:
+def _widgets_in(message: Message) -> Iterator[Any]:
     """Every part of a message that is a widget."""
     for descriptor, value in message.ListFields():
         if descriptor.message_type is None:
             if descriptor.name == "id" and str(value).startswith("$$ID-"):
                 yield message
         elif isinstance(value, Message):
-            yield from _ids_in(value)
+            yield from _widgets_in(value)
 
 
 def _strings(value: object) -> Iterator[str]:
