@@ -130,6 +130,11 @@ class Formula:
         return furthest
 
     @cached_property
+    def current(self) -> frozenset[str]:
+        """The keys that it reads by themselves at the span itself."""
+        return frozenset(node.name for node in _leaves(self.root) if isinstance(node, Key) and not node.offset)
+
+    @cached_property
     def averaged(self) -> frozenset[str]:
         """The keys that it reads through `mean` or `sum` alone, never by themselves."""
         leaves = [node for node in _leaves(self.root) if not isinstance(node, Number)]

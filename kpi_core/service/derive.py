@@ -2,6 +2,7 @@
 
 Inputs are readings of other KPIs, or the KPI's own measures over records (`inputs`). In an open span an earlier
 value means the like-for-like one, so that growth in the middle of a month compares the same days of both months.
+Where no like part is known, or an earlier span is incomplete, there is no value rather than one of unlike things.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy import Connection
 
 from kpi_core import formula, periods
 from kpi_core.access import SYSTEM
-from kpi_core.formula import Formula
+from kpi_core.formula import Formula, Result
 from kpi_core.model import Aggregate, Grain, Kind, Kpi, Measure, Reading, Span, SpanState
 from kpi_core.service.snapshot import Snapshot
 from kpi_core.store import Store, values
@@ -56,7 +57,7 @@ def derive(conn: Connection, store: Store, snapshot: Snapshot, now: datetime, si
     for grain in (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY):
         kpis = [derived[key] for key in order if grain in _grains(derived[key])]
         if kpis:
-            appended += _derive_grain(conn, store, snapshot, kpis, grain, now, since)
+            appended += _derive_grain(conn, store, snapshot, kpis, grain, now, since, _growing(snapshot, order))
     return appended
 
 
@@ -65,7 +66,14 @@ def _grains(kpi: Kpi) -> set[Grain]:
 
 
 def _derive_grain(
-    conn: Connection, store: Store, snapshot: Snapshot, kpis: list[Kpi], grain: Grain, now: datetime, since: date | None
+    conn: Connection,
+    store: Store,
+    snapshot: Snapshot,
+    kpis: list[Kpi],
+    grain: Grain,
+    now: datetime,
+    since: date | None,
+    growing: frozenset[str],
 ) -> int:
     calendar = snapshot.calendar
     today = periods.local_day(now, calendar)
@@ -81,7 +89,7 @@ def _derive_grain(
     for kpi in kpis:
         mine = inputs.readings.setdefault(kpi.key, {})
         for span in periods.spans_between(first, last.end, grain, calendar):
-            reading = _evaluate(kpi, span, formulas[kpi.key], inputs, snapshot, now)
+            reading = _evaluate(kpi, span, formulas[kpi.key], inputs, snapshot, growing, now)
             if reading is not None:
                 mine[span.start] = reading
                 changed.append(reading)
@@ -157,44 +165,108 @@ def _evaluate(
     parsed: tuple[Formula, Formula | None],
     inputs: _Inputs,
     snapshot: Snapshot,
+    growing: frozenset[str],
     now: datetime,
 ) -> Reading | None:
     main, guard = parsed
-    calendar = snapshot.calendar
-    is_open = periods.state(span, now, calendar) is SpanState.OPEN
-
-    def find(name: str, offset: int) -> Reading | None:
-        key = f"{kpi.key}.{name}" if name in kpi.inputs else name
-        start = periods.previous(span, calendar, offset).start if offset else span.start
-        return inputs.at(key, start)
-
-    def lookup(name: str, offset: int) -> Decimal | None:
-        growing = is_open and kinds[name] in ADDS_UP_IN_TIME
-        if growing and name in averaged:
-            offset += 1
-        elif growing and offset == 1:
-            here = find(name, 0)
-            return here.prior if here else None
-        found = find(name, offset)
-        return found.value if found else None
-
-    names = main.names | (guard.names if guard else frozenset())
-    averaged = main.averaged | (guard.averaged if guard else frozenset())
-    kinds = {name: _kind(kpi, name, snapshot) for name in names}
-    present = {name: reading for name in sorted(main.names) if (reading := find(name, 0)) is not None}
+    case = _Case(kpi, span, inputs, snapshot, growing, periods.state(span, now, snapshot.calendar) is SpanState.OPEN)
+    present = {name: reading for name in sorted(main.names) if (reading := case.find(name, 0)) is not None}
     if not present:
         return None
-    base = Reading(kpi.id, span, None, through=_through(present.values(), is_open))
-    partial = [name for name in present if kinds[name] in ADDS_UP_IN_TIME and _is_partial(present[name])]
-    if partial and not is_open:
-        part = present[partial[0]]
-        return replace(base, reason=f"{partial[0]} is incomplete ({part.have_days} of {part.of_days} days)")
+    base = Reading(kpi.id, span, None, through=_through(present.values(), case.is_open))
+    partial = [reason for name in present if not case.is_open and (reason := case.incomplete(name, 0))]
+    if partial:
+        return replace(base, reason=partial[0])
     if kpi.guard and guard:
-        checked = formula.evaluate(guard, lookup)
+        checked, _ = case.value(guard)
         if checked.value is not None and checked.value <= kpi.guard.at_most:
             return replace(base, reason=kpi.guard.says, verdict=kpi.guard.status)
-    result = formula.evaluate(main, lookup)
-    return replace(base, value=result.value, reason=result.reason)
+    result, withheld = case.value(main)
+    reason = withheld[0] if result.value is None and withheld else result.reason
+    return replace(base, value=result.value, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One derived KPI at one span, and how it reads its inputs."""
+
+    kpi: Kpi
+    span: Span
+    inputs: _Inputs
+    snapshot: Snapshot
+    growing: frozenset[str]
+    is_open: bool
+
+    def value(self, parsed: Formula) -> tuple[Result, list[str]]:
+        """The formula's value, and why inputs that are there could not be taken."""
+        withheld: list[str] = []
+
+        def lookup(name: str, offset: int) -> Decimal | None:
+            if self._is_growing(name):
+                if name in parsed.averaged:
+                    offset += 1  # the mean of what is over: a part would pull it down
+                elif name not in parsed.current:
+                    offset = offset or UNREACHABLE  # `prev` beside `mean`: the part has no place in either
+                elif offset:
+                    return self._earlier_part(name, offset, withheld)
+            reason = self.incomplete(name, offset) if offset else None
+            if reason:
+                withheld.append(reason)
+                return None
+            found = self.find(name, offset)
+            return found.value if found else None
+
+        return formula.evaluate(parsed, lookup), withheld
+
+    def find(self, name: str, offset: int) -> Reading | None:
+        key = f"{self.kpi.key}.{name}" if name in self.kpi.inputs else name
+        return self.inputs.at(key, periods.previous(self.span, self.snapshot.calendar, offset).start)
+
+    def incomplete(self, name: str, offset: int) -> str | None:
+        """What is wrong with a sum over a part of a span's days: it is too small, and nothing can be made of it."""
+        found = self.find(name, offset)
+        if found is None or not _is_partial(found) or _kind(self.kpi, name, self.snapshot) not in ADDS_UP_IN_TIME:
+            return None
+        where = f" in {periods.label(found.span, self.snapshot.calendar)}" if offset else ""
+        return f"{name} is incomplete{where} ({found.have_days} of {found.of_days} days)"
+
+    def _is_growing(self, name: str) -> bool:
+        """Whether the present value is that of a part; one typed in for the whole span is complete."""
+        if not self.is_open:
+            return False
+        here = self.find(name, 0)
+        if here is not None and here.typed:
+            return False
+        if name in self.kpi.inputs:
+            return kind_of(self.kpi.inputs[name]) in ADDS_UP_IN_TIME
+        return name in self.growing
+
+    def _earlier_part(self, name: str, offset: int, withheld: list[str]) -> Decimal | None:
+        """The same part of the span before; of spans before that no part is known, and the whole would be unlike."""
+        here = self.find(name, 0)
+        if here is not None and offset == 1 and here.prior is not None:
+            return here.prior
+        earlier = periods.previous(self.span, self.snapshot.calendar, offset)
+        note = here.prior_note if here is not None and offset == 1 else None
+        withheld.append(
+            note or f"the same part of {periods.label(earlier, self.snapshot.calendar)} is not known: {name}"
+        )
+        return None
+
+
+UNREACHABLE = formula.MAX_SPANS + 1
+"""An offset at which nothing is ever found."""
+
+
+def _growing(snapshot: Snapshot, order: Iterable[str]) -> frozenset[str]:
+    """The KPIs whose value in an open span is that of a part: sums and distinct counts, and what is derived of them."""
+    found = {kpi.key for kpi in snapshot.kpis.values() if kpi.kind in ADDS_UP_IN_TIME}
+    for key in order:
+        kpi = snapshot.by_key[key]
+        own = {name for name, measure in kpi.inputs.items() if kind_of(measure) in ADDS_UP_IN_TIME}
+        if formula.parse(kpi.formula or "").current & ((found - kpi.inputs.keys()) | own):
+            found.add(key)
+    return frozenset(found)
 
 
 def _through(readings: Iterable[Reading], is_open: bool) -> datetime | None:
