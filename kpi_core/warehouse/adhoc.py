@@ -58,7 +58,7 @@ def aggregate(
     calendar = Calendar.of(company)
     names = list(series)
     wanted = [Series(number, *series[name]) for number, name in enumerate(names)]
-    spans = SpanTable.of(periods.spans_between(start, end, grain, calendar), calendar)
+    spans = SpanTable.of(periods.spans_between(start, end, grain, calendar), calendar, date.max)
     with _writable(connection, store) as own, Scratch(own) as scratch:
         datasets = {dataset.key: dataset for dataset in dataset_table.load(own)}
         reaches = _reaches(own, wanted, datasets, calendar)

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
@@ -25,14 +26,15 @@ from kpi_core.warehouse import tables
 from kpi_core.warehouse.parts import PARTS, Source, day_parts, put_parts
 from kpi_core.warehouse.plan import ADDITIVE, Plan
 from kpi_core.warehouse.scratch import Scratch
-from kpi_core.warehouse.windows import Windows
+from kpi_core.warehouse.windows import EPOCH, Windows
 
 __all__ = ["Against", "OpenSpans", "Reach", "ask"]
 
 GRAINS = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY)
 _LOOKED_AT = 10
-"""Complete spans looked at for the 8 that are needed: those that total 0 are left out."""
+"""Weekdays looked at for the 8 that are needed: those that total 0, as on holidays, are left out."""
 _INSTANT_STEP = timedelta(microseconds=1)
+Ints = npt.NDArray[np.int64]
 _WINDOW = tuple[date, int, datetime | None]
 
 
@@ -61,6 +63,7 @@ class _Question:
     """The windows that answer for one KPI's open span."""
 
     kpi: Kpi
+    datasets: frozenset[str]
     span: Span
     watermark: datetime
     prior: _WINDOW | None
@@ -85,6 +88,24 @@ class OpenSpans:
     asked: Sequence[tuple[int, int]]
     windows: Windows
     calendar: Calendar
+
+    def only(self, series: frozenset[int]) -> OpenSpans:
+        """The questions of these series."""
+        return _collected([each for each in self.questions if each.kpi.id in series], self.calendar)
+
+    def depend_on(self, touched: Mapping[str, Ints]) -> frozenset[int]:
+        """The series whose answers, or whose open spans themselves, hold a touched day of their datasets."""
+        kept: dict[tuple[frozenset[str], _WINDOW], bool] = {}
+        found = set()
+        for question in self.questions:
+            for window in (*question.windows, (question.span.start, question.span.days, None)):
+                key = (question.datasets, window)
+                if key not in kept:
+                    kept[key] = any(_holds(window, touched[name]) for name in question.datasets if name in touched)
+                if kept[key]:
+                    found.add(question.kpi.id)
+                    break
+        return frozenset(found)
 
     def todo(self, after: int) -> pa.Table:
         """series and sid of each pair asked for, the windows numbered after `after` others."""
@@ -113,7 +134,16 @@ def ask(
     now: datetime,
 ) -> OpenSpans:
     """For the spans that are open `now` and have data in them."""
-    questions = list(_questions(plan, kpis, reaches, calendar, now))
+    return _collected(list(_questions(plan, kpis, reaches, calendar, now)), calendar)
+
+
+def _holds(window: _WINDOW, days: Ints) -> bool:
+    start, length, until = window
+    first = (start - EPOCH).days
+    return bool(np.searchsorted(days, first + length + (until is not None)) > np.searchsorted(days, first))
+
+
+def _collected(questions: Sequence[_Question], calendar: Calendar) -> OpenSpans:
     numbers: dict[_WINDOW, int] = {}
     asked: dict[tuple[int, int], None] = {}
     for question in questions:
@@ -139,7 +169,10 @@ def _questions(
         kpi = kpis[series.id]
         watermark = min(reach.watermark, now)
         for span in spans:
-            if reach.last < span.start or reach.first >= span.end or kpi.kind is Kind.STOCK:
+            if reach.last < span.start or reach.first >= span.end:
+                continue
+            if kpi.kind is Kind.STOCK:  # compared with the close of the span before, which is a reading of its own
+                yield _Question(kpi, series.datasets, span, watermark, None, None, ())
                 continue
             before = periods.comparison_span(kpi, span, calendar)
             key = (series.datasets, span, before)
@@ -149,7 +182,9 @@ def _questions(
             if kpi.kind is Kind.FLOW and usual not in shares:
                 shares[usual] = tuple(_shares(span, watermark, reach, calendar))
             prior, note = kept[key]
-            yield _Question(kpi, span, watermark, prior, note, shares[usual] if kpi.kind is Kind.FLOW else ())
+            yield _Question(
+                kpi, series.datasets, span, watermark, prior, note, shares[usual] if kpi.kind is Kind.FLOW else ()
+            )
 
 
 def _prior(
@@ -170,8 +205,8 @@ def _window(part: periods.Window, reach: Reach) -> _WINDOW:
 
 def _shares(span: Span, watermark: datetime, reach: Reach, calendar: Calendar) -> Iterator[tuple[_WINDOW, _WINDOW]]:
     """The same point of earlier complete spans, and those spans whole; the oldest first."""
-    step = 7 if span.grain is Grain.DAILY else 1
-    for n in range(_LOOKED_AT, 0, -1):
+    step, most = (7, _LOOKED_AT) if span.grain is Grain.DAILY else (1, status.HISTORY)
+    for n in range(most, 0, -1):
         earlier = periods.previous(span, calendar, n * step)
         if earlier.start >= reach.first and earlier.end <= reach.last:
             part = periods.like_for_like(span, watermark, calendar, earlier)
@@ -187,7 +222,7 @@ def _clipped_parts(scratch: Scratch, plan: Plan, datasets: Mapping[str, Dataset]
         table = tables.records(datasets[key])
         source = Source(
             table,
-            (table.c.day.in_(days), table.c.day >= days[0], table.c.day <= days[-1]),
+            (table.c.day.in_(days),),
             day=clips.c.slot,
             joined=clips,
             on=sa.and_(clips.c.day == table.c.day, table.c.at < clips.c.until),

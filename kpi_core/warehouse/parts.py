@@ -14,7 +14,7 @@ pass of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -298,18 +298,19 @@ def _groups_of_terms(
     groups: Sequence[tuple[Value, ...]], keys: Sequence[_Key], terms: Mapping[int, Term]
 ) -> dict[int, list[int]]:
     """Which groups each term takes: few, so decided here. A verdict is reached once for each value."""
-    position = {condition: i for i, key in enumerate(keys) for condition in key.decide}
-    distinct = [{group[i] for group in groups} for i in range(len(keys))]
-    accepted = {
-        condition: {value for value in distinct[i] if keys[i].decide[condition](value)}
-        for condition, i in position.items()
-    }
+    accepted: dict[Condition, frozenset[int]] = {}
+    for i, key in enumerate(keys):
+        places: dict[Value, list[int]] = {}
+        for place, group in enumerate(groups):
+            places.setdefault(group[i], []).append(place)
+        for condition, decide in key.decide.items():
+            found: Iterator[int] = (place for value, those in places.items() if decide(value) for place in those)
+            if condition.op is Op.EQ and isinstance(condition.value, str):
+                found = iter(places.get(condition.value, ()))
+            accepted[condition] = frozenset(found)
+    everything = frozenset(range(len(groups)))
     return {
-        number: [
-            place
-            for place, group in enumerate(groups)
-            if all(group[position[condition]] in accepted[condition] for condition in term.where)
-        ]
+        number: sorted(everything.intersection(*(accepted[condition] for condition in term.where)))
         for number, term in terms.items()
     }
 

@@ -41,8 +41,11 @@ class Series:
         return frozenset(term.dataset for term in self.terms)
 
     @property
-    def has_last(self) -> bool:
-        return any(term.aggregate is Aggregate.LAST for term in self.terms)
+    def carries_on(self) -> bool:
+        """Whether records of a day bear on later spans: by what stood before a span, or which segments there were."""
+        return any(
+            term.aggregate is Aggregate.LAST and (term.at == "start" or term.segment is not None) for term in self.terms
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -34,7 +35,7 @@ from kpi_core.store import datasets as dataset_table
 from kpi_core.store.codec import encode
 from kpi_core.warehouse import tables
 from kpi_core.warehouse.calculate import calculate
-from kpi_core.warehouse.open_spans import GRAINS, Against, Reach, ask
+from kpi_core.warehouse.open_spans import GRAINS, Against, OpenSpans, Reach, ask
 from kpi_core.warehouse.parts import Source, day_parts
 from kpi_core.warehouse.plan import ADDITIVE, Plan, Series, plan, series_of, signature
 from kpi_core.warehouse.scratch import Scratch
@@ -70,10 +71,12 @@ class SpanTable:
     """The instant at which each ends, in microseconds since 1970."""
 
     @classmethod
-    def of(cls, spans: Sequence[Span], calendar: Calendar) -> SpanTable:
+    def of(cls, spans: Sequence[Span], calendar: Calendar, since: date = date.min) -> SpanTable:
+        """`since`: spans that end before it are not asked at which instant."""
         starts = np.array([(span.start - EPOCH).days for span in spans], dtype=np.int64)
         ends = np.array([(span.end - EPOCH).days for span in spans], dtype=np.int64)
-        ends_at = np.array([_microseconds(periods.bounds_utc(span, calendar)[1]) for span in spans], dtype=np.int64)
+        instants = (_microseconds(periods.bounds_utc(span, calendar)[1]) if span.end >= since else 0 for span in spans)
+        ends_at = np.array(list(instants), dtype=np.int64)
         return cls(spans, starts, ends, ends_at)
 
     @property
@@ -131,6 +134,18 @@ def recalculate(
 
 
 @dataclass(frozen=True, slots=True)
+class _Group:
+    """What decides which spans of a series are done."""
+
+    datasets: frozenset[str]
+    carries_on: bool
+    is_redefined: bool
+    is_asked: bool
+    was_open: int
+    """The day of the last run: the spans that were open then and are over now lose what only open ones say."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Run:
     """One recalculation, its inputs read once."""
 
@@ -140,7 +155,9 @@ class _Run:
     coverages: Mapping[str, Coverage]
     plan: Plan
     reaches: Mapping[frozenset[str], Reach]
-    signatures: Mapping[int, str]
+    made_with: Mapping[int, tuple[str, str]]
+    kept_kpis: Mapping[int, tuple[str, str]]
+    kept_terms: Mapping[int, str]
     redefined: frozenset[int]
     fresh_terms: frozenset[int]
     stale_terms: frozenset[int]
@@ -169,17 +186,29 @@ class _Run:
         planned = plan(series, numbers)
         fresh = {number for number, term in planned.terms.items() if full or term.dataset in moved}
         latest = {row.dataset: row.latest for row in connection.execute(sa.select(tables.kept_datasets))}
-        signatures = {each.id: _kpi_signature(each, calendar) for each in series}
-        kept = {row.kpi_id: row.signature for row in connection.execute(sa.select(tables.kpis))}
+        reaches = {each.datasets: shared_reach(each.datasets, coverages, latest, calendar) for each in series}
+        known = {kpi.id: kpi for kpi in kpis}
+        today = periods.local_day(now, calendar)
+        made_with = {
+            each.id: (
+                _signature(each, calendar),
+                _open_at(known[each.id], reaches[each.datasets], today, now, calendar),
+            )
+            for each in series
+        }
+        kept = {row.kpi_id: (row.signature, row.open_at) for row in connection.execute(sa.select(tables.kpis))}
+        redefined = {id_ for id_, (text, _) in made_with.items() if full or kept.get(id_, ("", ""))[0] != text}
         return cls(
             scratch=scratch,
-            kpis={kpi.id: kpi for kpi in kpis},
+            kpis=known,
             datasets=by_key,
             coverages=coverages,
             plan=planned,
-            reaches={each.datasets: shared_reach(each.datasets, coverages, latest, calendar) for each in series},
-            signatures=signatures,
-            redefined=frozenset(id_ for id_, text in signatures.items() if full or kept.get(id_) != text),
+            reaches=reaches,
+            made_with=made_with,
+            kept_kpis=kept,
+            kept_terms={number: text for text, number in numbers.items()},
+            redefined=frozenset(redefined),
             fresh_terms=frozenset(fresh | (planned.terms.keys() - set(numbers.values()))),
             stale_terms=frozenset(set(numbers.values()) - planned.terms.keys()),
             touched=_touched(connection),
@@ -240,40 +269,61 @@ class _Run:
         first = min(reach.first for reach in self.reaches.values())
         last = max(reach.last for reach in self.reaches.values())
         spans = [span for grain in GRAINS for span in periods.spans_between(first, last + DAY, grain, self.calendar)]
-        known = SpanTable.of(spans, self.calendar)
-        todo = self._todo(known)
+        since = min(reach.last for reach in self.reaches.values())
+        known = SpanTable.of(spans, self.calendar, since)
+        asked = self._asked()
+        todo = self._todo(known, frozenset(question.kpi.id for question in asked.questions))
         if todo.num_rows == 0:
             return values.READINGS.empty_table()
-        asked = ask(self.plan, self.kpis, self.reaches, self.calendar, self.now)
         parts = [tables.parts, *asked.clipped_parts(self.scratch, self.plan, self.datasets)]
         pairs = pa.concat_tables([todo.select(["series", "sid"]), asked.todo(after=len(spans))])
         made = calculate(self.scratch, self.plan, self.datasets, parts, known.windows + asked.windows, pairs)
         readings = _as_readings(made.slice(0, todo.num_rows), todo, known)
         return self._with_open_spans(readings, asked.answers(made.slice(todo.num_rows)), todo, known)
 
-    def _todo(self, known: SpanTable) -> pa.Table:
-        """Which series are calculated for which spans; KPIs that need the same are laid out together."""
-        groups: dict[tuple[frozenset[str], bool, bool], list[int]] = {}
-        for series in self.plan.series:
-            key = (series.datasets, series.has_last, series.id in self.redefined)
-            groups.setdefault(key, []).append(series.id)
-        tables_ = [
-            _laid_out(ids, self._spans_to_do(known, datasets, has_last, all_), known, self.reaches[datasets])
-            for (datasets, has_last, all_), ids in groups.items()
-        ]
-        return pa.concat_tables(tables_)
+    def _asked(self) -> OpenSpans:
+        """Open spans are done again where time went on, or where something that they are compared with changed."""
+        asked = ask(self.plan, self.kpis, self.reaches, self.calendar, self.now)
+        same = frozenset(
+            id_ for id_, (_, open_at) in self.kept_kpis.items() if self.made_with.get(id_, ("", ""))[1] == open_at
+        )
+        stale = frozenset(self.made_with) - same
+        return asked.only(stale | self.redefined | asked.depend_on(self.touched))
 
-    def _spans_to_do(self, known: SpanTable, datasets: frozenset[str], has_last: bool, all_: bool) -> Ints:
-        covered = known.have(self.reaches[datasets]) > 0
-        if all_:
+    def _todo(self, known: SpanTable, asked: frozenset[int]) -> pa.Table:
+        """Which series are calculated for which spans; KPIs that need the same are laid out together."""
+        groups: dict[_Group, list[int]] = {}
+        for series in self.plan.series:
+            key = _Group(
+                series.datasets,
+                series.carries_on,
+                series.id in self.redefined,
+                series.id in asked,
+                self._last_run(series.id),
+            )
+            groups.setdefault(key, []).append(series.id)
+        return pa.concat_tables(
+            _laid_out(ids, self._spans_to_do(known, group), known, self.reaches[group.datasets])
+            for group, ids in groups.items()
+        )
+
+    def _last_run(self, kpi_id: int) -> int:
+        """The day on which its open spans were made last, as days since 1970."""
+        _, open_at = self.kept_kpis.get(kpi_id, ("", ""))
+        return (date.fromisoformat(open_at.split()[0]) - EPOCH).days if open_at else 0
+
+    def _spans_to_do(self, known: SpanTable, group: _Group) -> Ints:
+        covered = known.have(self.reaches[group.datasets]) > 0
+        if group.is_redefined:
             return np.flatnonzero(covered)
         today = (periods.local_day(self.now, self.calendar) - EPOCH).days
-        wanted = known.ends > today
-        touched = [self.touched[key] for key in datasets if key in self.touched]
+        wanted = (known.starts <= today) & (known.ends > today) & group.is_asked
+        wanted |= (known.starts <= group.was_open) & (known.ends > group.was_open) & (known.ends <= today)
+        touched = [self.touched[key] for key in group.datasets if key in self.touched]
         if touched:
             days = np.unique(np.concatenate(touched))
             wanted |= np.searchsorted(days, known.ends) > np.searchsorted(days, known.starts)
-            if has_last:
+            if group.carries_on:
                 wanted |= known.ends > days[0]
         return np.flatnonzero(covered & wanted)
 
@@ -306,8 +356,12 @@ class _Run:
     def note_done(self) -> None:
         connection = self.scratch.connection
         connection.execute(sa.delete(tables.touched))
-        _rewrite(connection, tables.terms, {n: signature(term) for n, term in self.plan.terms.items()}, "id")
-        _rewrite(connection, tables.kpis, self.signatures, "kpi_id")
+        terms = {number: signature(term) for number, term in self.plan.terms.items()}
+        if terms != self.kept_terms:
+            _rewrite(connection, tables.terms, id=list(terms), signature=list(terms.values()))
+        if self.made_with != self.kept_kpis:
+            signatures, open_at = zip(*self.made_with.values(), strict=True) if self.made_with else ((), ())
+            _rewrite(connection, tables.kpis, kpi_id=list(self.made_with), signature=signatures, open_at=open_at)
 
     def days_done(self) -> tuple[date, ...]:
         used = {key for datasets in self.reaches for key in datasets}
@@ -331,10 +385,19 @@ def _date(day: int) -> date:
     return EPOCH + timedelta(days=int(day))
 
 
-def _kpi_signature(series: Series, calendar: Calendar) -> str:
+def _signature(series: Series, calendar: Calendar) -> str:
     """All that its closed readings depend on, beside the records."""
     made_with = [_MADE_BY, encode(series.measure), series.kind.value, calendar.time_zone, calendar.week_start]
     return json.dumps(made_with, sort_keys=True)
+
+
+def _open_at(kpi: Kpi, reach: Reach, today: date, now: datetime, calendar: Calendar) -> str:
+    """The moment for which its open spans are made, and what else their comparison depends on."""
+    at = min(reach.watermark, now).isoformat()
+    weekdays = "".join(map(str, sorted(kpi.active_days.weekdays)))
+    holidays = calendar.holidays if kpi.active_days.without_holidays else ()
+    left_out = zlib.crc32(" ".join(map(str, sorted(holidays))).encode())
+    return f"{today} {at} {reach.is_record} {kpi.comparison.value} {weekdays} {left_out}"
 
 
 def _touched(connection: sa.Connection) -> dict[str, Ints]:
@@ -404,11 +467,9 @@ def _as_readings(made: pa.Table, todo: pa.Table, known: SpanTable) -> pa.Table:
     )
 
 
-def _rewrite(connection: sa.Connection, table: sa.Table, rows: Mapping[int, str], number: str) -> None:
-    """Make the table say just this, and touch it only where it says something else."""
-    kept = {row[0]: row[1] for row in connection.execute(sa.select(table.c[number], table.c.signature))}
-    if kept == dict(rows):
-        return
+def _rewrite(connection: sa.Connection, table: sa.Table, **columns: Sequence[object]) -> None:
+    """Make the table say just this."""
     connection.execute(sa.delete(table))
-    columns = {number: pa.array(list(rows), pa.int64()), "signature": pa.array(list(rows.values()), pa.string())}
-    bulk.insert(connection, table, pa.table(columns))
+    schema = bulk.arrow_schema(table.c[name] for name in columns)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns.values(), schema, strict=True)]
+    bulk.insert(connection, table, pa.table(arrays, schema))

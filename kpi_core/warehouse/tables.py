@@ -8,7 +8,8 @@ rows roughly in the order of their days, so that the engine skips what a window 
 - `warehouse_terms`: every distinct term in use, by its text; its number is how parts refer to it.
 - `warehouse_parts`: one mergeable part per term and day (and segment): how many records, and their sum, minimum,
   maximum or last value.
-- `warehouse_kpis`: what each KPI's readings were made with. Where that differs, they are made again.
+- `warehouse_kpis`: what each KPI's readings were made with, and for which moment its open spans. Where one of them
+  differs, they are made again.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ kpis = sa.Table(
     metadata,
     sa.Column("kpi_id", sa.BigInteger, nullable=False),
     sa.Column("signature", sa.Text, nullable=False),
+    sa.Column("open_at", sa.Text, nullable=False),
 )
 
 
@@ -93,6 +95,12 @@ def records(dataset: Dataset) -> sa.Table:
 
 def ensure_kept(connection: sa.Connection) -> None:
     """Make the tables beside the records, where they are not there yet."""
+    there = sa.text(
+        "SELECT count(*) FROM information_schema.tables "
+        "WHERE table_schema = current_schema() AND table_name LIKE 'warehouse!_%' ESCAPE '!'"
+    )
+    if connection.execute(there).scalar_one() == len(metadata.tables):
+        return
     for table in metadata.sorted_tables:
         connection.execute(CreateTable(table, if_not_exists=True))
     if connection.dialect.name == "postgresql":

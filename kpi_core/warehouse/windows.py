@@ -64,7 +64,7 @@ class Windows:
         starts, lengths = np.concatenate([self.starts, other.starts]), np.concatenate([self.lengths, other.lengths])
         return Windows(starts, lengths, other.clips, clip_of)
 
-    def stretches(self, only: Ints, most: int = 6) -> list[tuple[date, date]]:
+    def stretches(self, only: Ints, most: int = 12) -> list[tuple[date, date]]:
         """The first and last days of the stretches that these windows make together; near ones are joined to few."""
         lasts = self.starts[only] + self.lengths[only]
         order = np.argsort(self.starts[only])

@@ -179,11 +179,11 @@ def test_after_any_loads_the_outcome_is_that_of_a_full_run(store: Store, second_
         for each in (store, second_store):
             load(each, rows, dataset=dataset, watermark=watermark)
         known: list[Kpi] = rng.sample(KPIS, rng.randrange(1, len(KPIS)))
-        calculate(store, known, KEYED, OTHERS, now=now + timedelta(minutes=next(clock)))
-    calculate(store, KPIS, KEYED, OTHERS, now=now + timedelta(minutes=30))
-    calculate(second_store, KPIS, KEYED, OTHERS, now=now + timedelta(minutes=30), full=True)
+        calculate(store, known, KEYED, OTHERS, now=now + timedelta(hours=7 * next(clock)))
+    calculate(store, KPIS, KEYED, OTHERS, now=now + timedelta(days=2))
+    calculate(second_store, KPIS, KEYED, OTHERS, now=now + timedelta(days=2), full=True)
     assert _current(store) == _current(second_store)
-    assert calculate(store, KPIS, KEYED, OTHERS, now=now + timedelta(minutes=30), full=True).readings == 0
+    assert calculate(store, KPIS, KEYED, OTHERS, now=now + timedelta(days=2), full=True).readings == 0
 
 
 # --- Open spans
