@@ -176,7 +176,7 @@ class Conversation:
         return message
 
     def _id_of(self, name: str) -> str:
-        """The widget's id, as the last run that had it gave it."""
+        """The widget's id, as of the last run, or of the last one before it whose widgets were asked for."""
         for message in self.run.messages:
             for element in _widgets_in(message.delta):
                 _, _, key = element.id.removeprefix("$$ID-").partition("-")

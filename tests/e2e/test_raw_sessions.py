@@ -426,11 +426,12 @@ def test_after_sign_out_an_open_tab_gets_nothing_more(company: Company) -> None:
         fragments = tab.go("daily").fragments
         assert fragments
         assert list(other.go("daily").elements("metric"))
+        assert list(tab.go(values={"q": "a"}).elements("metric"))
         assert post(company.url, "/sign-out", {}, cookie) == (204, "")
         runs = [other.go(fragment=fragments[-1]) if fragments[-1] in other.talk.run.fragments else other.go()]
         runs += [tab.go(fragment=fragment) for fragment in fragments[-1:]]
         runs += [tab.go(), tab.go("overview"), tab.go("kpi", query={"key": SALES_DAILY.key})]
-        runs += [tab.go(values={"q": "a"})]
+        runs += [tab.go(values={"q": ""})]
     with RawSession(company.url, cookie=cookie) as again:
         runs += [again.go("daily")]
     for run in runs:
