@@ -19,6 +19,7 @@ from kpi_core import formula, periods
 from kpi_core.access import SYSTEM
 from kpi_core.formula import Formula, Result
 from kpi_core.model import Aggregate, Grain, Kind, Kpi, Measure, Reading, Span, SpanState
+from kpi_core.service.scoring import aligned
 from kpi_core.service.snapshot import Snapshot
 from kpi_core.store import Store, values
 from kpi_core.store.schema import kpi_values
@@ -117,7 +118,8 @@ def _gather(
 ) -> _Inputs:
     names = {name for kpi in kpis for parsed in formulas[kpi.key] if parsed for name in parsed.names - set(kpi.inputs)}
     ids = {snapshot.by_key[name].id: name for name in names if name in snapshot.by_key}
-    table = values.window(conn, earliest.grain, earliest.start, last.end, kpi_ids=sorted(ids))
+    found = values.window(conn, earliest.grain, earliest.start, last.end, kpi_ids=sorted(ids))
+    table = aligned(found, earliest.grain, snapshot.calendar)
     inputs = _Inputs()
     for reading in values.to_readings(table, lambda day: periods.span_of(day, earliest.grain, snapshot.calendar)):
         inputs.readings.setdefault(ids[reading.kpi_id], {})[reading.span.start] = reading

@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kpi_core import periods, status
 from kpi_core.model import Grain, Kpi, Reading, Score, Span, SpanState, Target
@@ -23,7 +24,7 @@ from kpi_core.periods import Calendar
 from kpi_core.service.snapshot import Snapshot
 from kpi_core.store import values
 
-__all__ = ["SPARKLINE", "score_board", "window_start"]
+__all__ = ["SPARKLINE", "aligned", "score_board", "window_start"]
 
 SPARKLINE = 30
 SLACK = {Grain.DAILY: 14, Grain.WEEKLY: 3, Grain.MONTHLY: 3, Grain.QUARTERLY: 3, Grain.YEARLY: 2}
@@ -40,6 +41,18 @@ def window_start(span: Span, calendar: Calendar) -> date:
     return periods.previous(span, calendar, SPARKLINE + SLACK[span.grain]).start
 
 
+def aligned(table: pa.Table, grain: Grain, calendar: Calendar) -> pa.Table:
+    """The rows of spans that the calendar has: weeks from before the week's first day was changed are kept, but are
+    no weeks of this calendar, and would stand in the place of those that are."""
+    if grain in (Grain.DAILY, Grain.MONTHLY):
+        return table
+    days = pc.unique(table["period_date"])
+    starts = [day for day in days.to_pylist() if _span_at(day, grain, calendar).start == day]
+    return (
+        table if len(starts) == len(days) else table.filter(pc.is_in(table["period_date"], pa.array(starts, days.type)))
+    )
+
+
 def score_board(
     table: pa.Table, snapshot: Snapshot, span: Span, now: datetime, *, only: Sequence[Kpi] | None = None
 ) -> dict[int, Score]:
@@ -50,6 +63,7 @@ def score_board(
     """
     kpis = snapshot.tracked(span.grain) if only is None else list(only)
     calendar = snapshot.calendar
+    table = aligned(table, span.grain, calendar)
     rows = _Rows.of(table)
     present = periods.state(span, now, calendar) is SpanState.OPEN
     shown = _shown(rows, kpis, span, calendar) if present else [span] * len(kpis)

@@ -358,7 +358,8 @@ def _append(conn: Connection, readings: Iterable[Reading], by: str, now: datetim
 
 
 def _by_start(table: pa.Table, grain: Grain, calendar: Calendar) -> dict[date, Reading]:
-    found = values.to_readings(table, lambda day: periods.span_of(day, grain, calendar))
+    rows = scoring.aligned(table, grain, calendar)
+    found = values.to_readings(rows, lambda day: periods.span_of(day, grain, calendar))
     return {reading.span.start: reading for reading in found}
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from kpi_core.access import SYSTEM
 from kpi_core.errors import InvalidInput, InvalidTarget, NotAllowed, NotFound
-from kpi_core.model import Actor, Grain, Status, Target
+from kpi_core.model import Actor, Company, Grain, Status, Target
 from kpi_core.service.tracker import Entry, Tracker
+from kpi_core.store import settings
 
 MONDAY = date(2026, 11, 23)
 TODAY = date(2026, 11, 24)
@@ -224,3 +225,16 @@ def test_as_known_then_is_judged_as_it_was_judged_then(company: Tracker, ceo: Ac
     later = company.history(ceo, "calls", Grain.WEEKLY, MONDAY, MONDAY, as_of=then).points[0]
     assert (later.state, later.status) == (week.state, week.status)
     assert company.history(ceo, "calls", Grain.WEEKLY, MONDAY, MONDAY).points[0].status is Status.INCOMPLETE
+
+
+def test_weeks_from_before_the_week_began_on_sunday_take_no_place_of_those_that_do(
+    company: Tracker, ceo: Actor, clock: object
+) -> None:
+    enter(company, "calls", date(2026, 11, 1), *range(1, 24))
+    with company.store.write(touches_catalog=True) as connection:
+        settings.set_company(connection, Company(week_start=7), "ceo", clock.now)
+    enter(company, "calls", date(2026, 11, 8), 100)
+    week = company.history(ceo, "calls", Grain.WEEKLY, date(2026, 11, 8), date(2026, 11, 8)).points[0]
+    assert (week.label, week.reading.value) == ("Week of 8 Nov 2026", 100 + sum(range(9, 15)))
+    score = company.kpi(ceo, "calls", Grain.WEEKLY).score
+    assert score.sparkline == (169.0,)
