@@ -321,6 +321,15 @@ def test_who_has_exactly_what_is_due_is_on_pace(point, elapsed):
     assert made.attainment == 1
 
 
+@pytest.mark.parametrize("direction", [HIGHER, LOWER])
+@pytest.mark.parametrize("days", [7, 13, 22, 23, 29])
+def test_the_rounding_of_a_kept_weight_decides_no_band(days, direction):
+    kept = (D(days) / 30).quantize(D("1e-9"))
+    assert status.pace(a_kpi(direction=direction), D(days * 100), Target(D(3000)), kept, 3).attainment == 1
+    part = D(days * (80 if direction is HIGHER else 120))
+    assert status.pace(a_kpi(direction=direction), part, Target(D(3000)), kept, 3).attainment == D("0.8")
+
+
 @given(SIZES, SIZES, st.integers(1, 31))
 def test_the_required_run_rate_brings_the_value_to_the_target(value, point, days_left):
     assume(value < point)
@@ -573,3 +582,9 @@ def test_a_board_in_a_sentence():
 )
 def test_the_sentence_names_the_worst_there_is(statuses, sentence):
     assert status.summary(statuses) == sentence
+
+
+@pytest.mark.parametrize("number", ["1e29", "1e40", "1e-12", "0.1234567891"])
+def test_a_target_that_could_only_be_kept_rounded_is_refused(number):
+    with pytest.raises(InvalidTarget, match="out of range"):
+        status.check_target(Target(D(number)), Direction.HIGHER)
