@@ -7,10 +7,12 @@ Where no like part is known, or an earlier span is incomplete, there is no value
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from hashlib import sha256
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -21,11 +23,12 @@ from kpi_core.formula import Formula, Result
 from kpi_core.model import Aggregate, Grain, Kind, Kpi, Measure, Reading, Span, SpanState
 from kpi_core.service.scoring import aligned
 from kpi_core.service.snapshot import Snapshot
-from kpi_core.store import Store, values
+from kpi_core.store import Store, settings, values
+from kpi_core.store.codec import encode
 from kpi_core.store.schema import kpi_values
 from kpi_core.warehouse import aggregate
 
-__all__ = ["derive"]
+__all__ = ["derive", "note_derived", "stale_since"]
 
 COARSER = {
     Grain.DAILY: (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY),
@@ -35,6 +38,42 @@ COARSER = {
 
 ADDS_UP_IN_TIME = (Kind.FLOW, Kind.DISTINCT)
 """In an open span these are still growing: an earlier value of theirs is only comparable like for like."""
+
+
+NOTED = "derived"
+"""The setting that says with which formulas, and on which day, everything was last derived."""
+
+
+def stale_since(conn: Connection, snapshot: Snapshot, now: datetime) -> date | None:
+    """From when derived values have to be done again though no record changed: all of them (date.min) where a
+    definition or the calendar did, those of the spans that closed since where a day has ended; None where nothing."""
+    noted = settings.get(conn, NOTED)
+    if noted is None or noted["signature"] != _signature(snapshot):
+        return date.min
+    day = date.fromisoformat(noted["day"])
+    return day if day < periods.local_day(now, snapshot.calendar) else None
+
+
+def note_derived(conn: Connection, snapshot: Snapshot, now: datetime) -> None:
+    """Note that everything is derived, up to now."""
+    day = periods.local_day(now, snapshot.calendar).isoformat()
+    settings.put(conn, NOTED, {"signature": _signature(snapshot), "day": day}, SYSTEM.id, now)
+
+
+def _signature(snapshot: Snapshot) -> str:
+    """All that derived values depend on, beside their inputs."""
+    made_of = {
+        kpi.key: [
+            kpi.formula,
+            encode(kpi.guard) if kpi.guard else None,
+            {name: encode(measure) for name, measure in kpi.inputs.items()},
+            [grain.value for grain in kpi.grains],
+        ]
+        for kpi in snapshot.kpis.values()
+        if kpi.formula and kpi.is_active
+    }
+    calendar = [snapshot.calendar.time_zone, snapshot.calendar.week_start]
+    return sha256(json.dumps([made_of, calendar], sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from kpi_core.model import (
 )
 from kpi_core.periods import Calendar
 from kpi_core.service import scoring
-from kpi_core.service.derive import derive
+from kpi_core.service.derive import derive, note_derived, stale_since
 from kpi_core.service.snapshot import Snapshot, load_snapshot
 from kpi_core.store import Store, Versions, audit, definitions, targets, values
 from kpi_core.store import datasets as dataset_table
@@ -294,10 +294,13 @@ class Tracker:
         done = recalculate(
             self.store, kpis, list(snapshot.datasets.values()), snapshot.company, now, full=full, by=actor.id
         )
-        since = None if full else min(done.days, default=None)
-        if full or done.days:
+        with self.store.read() as conn:
+            stale = stale_since(conn, snapshot, now)
+        if full or done.days or stale:
+            since = None if full else min((*done.days, *((stale,) if stale else ())))
             with self.store.write() as conn:
-                derive(conn, self.store, snapshot, now, since)
+                derive(conn, self.store, snapshot, now, None if since == date.min else since)
+                note_derived(conn, snapshot, now)
         self._forget()
         return done
 

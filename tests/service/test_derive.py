@@ -10,9 +10,11 @@ import pytest
 
 from kpi_core.access import SYSTEM
 from kpi_core.catalog import parse_catalog
-from kpi_core.model import Grain, Reading
+from kpi_core.model import Grain, Reading, Span
 from kpi_core.service.tracker import Entry, Tracker
+from kpi_core.store.values import versions
 from kpi_core.warehouse import load_arrow
+from tests.service.conftest import Clock
 
 ORDERS = {"key": "orders", "name": "Orders", "time_column": "at", "columns": {"amount": "number"}}
 SALES = {
@@ -95,3 +97,23 @@ def test_a_value_typed_in_is_complete_while_its_month_is_open(tracker: Tracker) 
     define(tracker, payroll, derived("Rise", "payroll - prev(payroll)"), derived("Typical", "mean(payroll, 2)"))
     tracker.record(SYSTEM, "payroll", [Entry(OCTOBER, Decimal(100)), Entry(NOVEMBER, Decimal(110))])
     assert (reading(tracker, "rise", NOVEMBER).value, reading(tracker, "typical", NOVEMBER).value) == (10, 105)
+
+
+def test_a_changed_formula_is_followed_by_the_next_recalculation(shop: Tracker) -> None:
+    define(shop, derived("Doubled", "sales * 3"))
+    shop.recalculate(SYSTEM)
+    assert reading(shop, "doubled", OCTOBER).value == 9300
+    with shop.store.read() as connection:
+        before = versions(connection, shop.kpi(SYSTEM, "doubled").kpi.id, Span(Grain.MONTHLY, OCTOBER, NOVEMBER))
+    shop.recalculate(SYSTEM)
+    assert len(before) == 2
+
+
+def test_a_month_that_closed_is_derived_as_closed_though_nothing_came_in(shop: Tracker, clock: Clock) -> None:
+    sell(shop, date(2026, 11, 25), 6)
+    clock.now = datetime(2026, 11, 30, 20, tzinfo=UTC)
+    shop.recalculate(SYSTEM)
+    assert reading(shop, "over_two_months", NOVEMBER).value is None
+    clock.now = datetime(2026, 12, 1, 8, tzinfo=UTC)
+    shop.recalculate(SYSTEM)
+    assert reading(shop, "over_two_months", NOVEMBER).value == 0
