@@ -3,7 +3,7 @@
 
 A handful of statements, whatever the number of series and windows; the last step is arithmetic on columns:
 
-1. additive terms: the parts of a window's days, added up;
+1. additive terms: the parts of a window's days, added up (and the last of them, where that is all that is asked);
 2. last values: the sum of each segment's last in the window. Where a segment that stood at something other than 0
    before has none in the window, there is no value, since a sum without it would be too small without a word
    (SEMANTICS.md, section 4); a segment that ends says so with a last record of 0. `at="start"` is the sum of what
@@ -30,7 +30,7 @@ from kpi_core.store import bulk
 from kpi_core.warehouse import tables
 from kpi_core.warehouse.assembly import TERM_VALUES, assemble, reasons
 from kpi_core.warehouse.parts import numbered
-from kpi_core.warehouse.plan import ADDITIVE, FROM_RECORDS, Family, Plan, families
+from kpi_core.warehouse.plan import FROM_RECORDS, Family, Plan, families
 from kpi_core.warehouse.scratch import Scratch
 from kpi_core.warehouse.windows import Windows
 
@@ -101,15 +101,30 @@ def _parts_of(case: _Case, numbers: Sequence[int]) -> str:
     return "(" + " UNION ALL ".join(chosen) + ")"
 
 
-# --- 1. Additive terms ----------------------------------------------------------------------------------------------
+# --- 1. What days add up to ------------------------------------------------------------------------------------------
 
-_OPS = {Aggregate.COUNT: 0, Aggregate.SUM: 1, Aggregate.MIN: 2, Aggregate.MAX: 3}
+_OPS = {Aggregate.COUNT: 0, Aggregate.SUM: 1, Aggregate.MIN: 2, Aggregate.MAX: 3, Aggregate.LAST: 4}
+
+
+def _stateful(plan: Plan) -> frozenset[int]:
+    """The last values that take more than the last of a window: segments, or what stood before it."""
+    before = {use.term for use in plan.uses if use.at_start}
+    return frozenset(
+        number
+        for number, term in plan.terms.items()
+        if term.aggregate is Aggregate.LAST and (term.segment is not None or number in before)
+    )
 
 
 def _additive(case: _Case, days: str) -> Iterator[pa.Table]:
-    numbers = [number for number, term in case.plan.terms.items() if term.aggregate in ADDITIVE]
+    numbers = [
+        number
+        for number, term in case.plan.terms.items()
+        if term.aggregate in _OPS and number not in _stateful(case.plan)
+    ]
     if not numbers:
         return
+    latest = "arg_max(p.amount, d.pos)" if case.scratch.is_duckdb else "(array_agg(p.amount ORDER BY d.pos DESC))[1]"
     ops = pa.table(
         {
             "term_id": pa.array(numbers, pa.int64()),
@@ -120,7 +135,7 @@ def _additive(case: _Case, days: str) -> Iterator[pa.Table]:
     yield case.fetch(
         f"""SELECT p.term_id * 2 AS uid, d.sid,
             CAST(CASE t.op WHEN 0 THEN sum(p.n) WHEN 1 THEN coalesce(sum(p.amount), 0)
-                WHEN 2 THEN min(p.amount) ELSE max(p.amount) END AS NUMERIC(38, 9)) AS v,
+                WHEN 2 THEN min(p.amount) WHEN 3 THEN max(p.amount) ELSE {latest} END AS NUMERIC(38, 9)) AS v,
             CAST(sum(p.n) AS BIGINT) AS n, 0 AS missing
         FROM {_all_parts(case)} p JOIN {terms} t ON t.term_id = p.term_id JOIN {days} d ON d.slot = p.day
         GROUP BY p.term_id, t.op, d.sid"""
@@ -143,7 +158,7 @@ def _last(case: _Case, days: str, wanted: Ints) -> Iterator[pa.Table]:
     `closed`: the sum of each segment's last in the window. `still_there`: how many of the segments that stood at
     something before have a record in it.
     """
-    numbers = [number for number, term in case.plan.terms.items() if term.aggregate is Aggregate.LAST]
+    numbers = sorted(_stateful(case.plan))
     if not numbers:
         return
     starts = case.windows.put_starts(case.scratch, wanted).name

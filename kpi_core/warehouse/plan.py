@@ -10,6 +10,7 @@ import json
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 
 from kpi_core.model import Aggregate, Condition, Kind, Kpi, Measure, Op, Term
 from kpi_core.store.codec import encode
@@ -85,6 +86,7 @@ def _condition_key(condition: Condition) -> tuple[str, str, str]:
     return condition.column, condition.op.value, repr(condition.value)
 
 
+@lru_cache(maxsize=16_384)
 def signature(term: Term) -> str:
     """The text that a term is known by."""
     return json.dumps(encode(bare(term)), sort_keys=True)

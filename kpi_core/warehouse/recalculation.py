@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from kpi_core import periods
-from kpi_core.model import Aggregate, Company, Coverage, Dataset, Grain, Kpi, Span
+from kpi_core.model import Aggregate, Company, Coverage, Dataset, Grain, Kpi, Measure, Span
 from kpi_core.periods import Calendar
 from kpi_core.store import Store, bulk, values
 from kpi_core.store import datasets as dataset_table
@@ -179,13 +180,15 @@ class _Run:
         connection = scratch.connection
         calendar = Calendar.of(company)
         by_key = {dataset.key: dataset for dataset in datasets}
-        moved = _into_zone(connection, by_key, company.time_zone)
+        stored = {row.dataset: row for row in connection.execute(sa.select(tables.kept_datasets))}
+        elsewhere = {key for key, row in stored.items() if row.time_zone != company.time_zone}
+        moved = _into_zone(connection, by_key, elsewhere, company.time_zone)
         coverages = dataset_table.coverages(connection)
         series = [each for each in series_of(kpis) if all(key in coverages and key in by_key for key in each.datasets)]
         numbers = {row.signature: row.id for row in connection.execute(sa.select(tables.terms))}
         planned = plan(series, numbers)
         fresh = {number for number, term in planned.terms.items() if full or term.dataset in moved}
-        latest = {row.dataset: row.latest for row in connection.execute(sa.select(tables.kept_datasets))}
+        latest = {key: row.latest for key, row in stored.items()}
         reaches = {each.datasets: shared_reach(each.datasets, coverages, latest, calendar) for each in series}
         known = {kpi.id: kpi for kpi in kpis}
         today = periods.local_day(now, calendar)
@@ -266,7 +269,7 @@ class _Run:
         """The readings of all spans that are to be done, complete."""
         if not self.reaches:
             return values.READINGS.empty_table()
-        first = min(reach.first for reach in self.reaches.values())
+        first = self._first_day()
         last = max(reach.last for reach in self.reaches.values())
         spans = [span for grain in GRAINS for span in periods.spans_between(first, last + DAY, grain, self.calendar)]
         since = min(reach.last for reach in self.reaches.values())
@@ -280,6 +283,15 @@ class _Run:
         made = calculate(self.scratch, self.plan, self.datasets, parts, known.windows + asked.windows, pairs)
         readings = _as_readings(made.slice(0, todo.num_rows), todo, known)
         return self._with_open_spans(readings, asked.answers(made.slice(todo.num_rows)), todo, known)
+
+    def _first_day(self) -> date:
+        """Where the spans that may have to be done begin."""
+        first = min(reach.first for reach in self.reaches.values())
+        if self.redefined:
+            return first
+        today = (periods.local_day(self.now, self.calendar) - EPOCH).days
+        touched = [int(days[0]) for days in self.touched.values()]
+        return max(first, _date(min([today, *touched, *map(self._last_run, self.made_with)])))
 
     def _asked(self) -> OpenSpans:
         """Open spans are done again where time went on, or where something that they are compared with changed."""
@@ -387,8 +399,12 @@ def _date(day: int) -> date:
 
 def _signature(series: Series, calendar: Calendar) -> str:
     """All that its closed readings depend on, beside the records."""
-    made_with = [_MADE_BY, encode(series.measure), series.kind.value, calendar.time_zone, calendar.week_start]
-    return json.dumps(made_with, sort_keys=True)
+    return f"{_MADE_BY} {series.kind.value} {calendar.time_zone} {calendar.week_start} {_measure(series.measure)}"
+
+
+@lru_cache(maxsize=16_384)
+def _measure(measure: Measure) -> str:
+    return json.dumps(encode(measure), sort_keys=True)
 
 
 def _open_at(kpi: Kpi, reach: Reach, today: date, now: datetime, calendar: Calendar) -> str:
@@ -409,11 +425,12 @@ def _touched(connection: sa.Connection) -> dict[str, Ints]:
     return {key: np.array(sorted(each), dtype=np.int64) for key, each in days.items()}
 
 
-def _into_zone(connection: sa.Connection, datasets: Mapping[str, Dataset], time_zone: str) -> frozenset[str]:
+def _into_zone(
+    connection: sa.Connection, datasets: Mapping[str, Dataset], elsewhere: Iterable[str], time_zone: str
+) -> frozenset[str]:
     """Where the reporting time zone changed, records move to the local days of the new one; which datasets moved."""
     kept = tables.kept_datasets.c
-    found = connection.execute(sa.select(kept.dataset).where(kept.time_zone != time_zone)).scalars()
-    moved = frozenset(key for key in found if key in datasets)
+    moved = frozenset(key for key in elsewhere if key in datasets)
     for key in moved:
         table = tables.records(datasets[key])
         day = sa.cast(sa.func.timezone(time_zone, table.c.at), sa.Date)
