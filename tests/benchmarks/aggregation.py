@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ COUNTS, SUMS, AVERAGES, RATIOS, LOWS, HIGHS, STOCKS, DISTINCTS, QUANTILES = (
     range(50, 55), range(55, 60),
 )  # fmt: skip
 ADDITIVE = range(0, 50)
+HUNDRED = Decimal(100)
 
 
 def _term(aggregate: Aggregate, metric: int, **more: Any) -> Term:
@@ -83,23 +85,20 @@ def _term(aggregate: Aggregate, metric: int, **more: Any) -> Term:
 
 
 def _measure(number: int) -> tuple[Measure, Kind]:
-    if number in COUNTS:
-        return Measure((_term(Aggregate.COUNT, number),)), Kind.FLOW
-    if number in SUMS:
-        return Measure((_term(Aggregate.SUM, number),)), Kind.FLOW
-    if number in AVERAGES:
-        return Measure((_term(Aggregate.SUM, number),), (_term(Aggregate.COUNT, number, column="amount"),)), Kind.RATIO
-    if number in RATIOS:
-        return Measure((_term(Aggregate.COUNT, number),), (_term(Aggregate.COUNT, 0),), Decimal(100)), Kind.RATIO
-    if number in LOWS:
-        return Measure((_term(Aggregate.MIN, number),)), Kind.STATISTIC
-    if number in HIGHS:
-        return Measure((_term(Aggregate.MAX, number),)), Kind.STATISTIC
-    if number in STOCKS:
-        return Measure((_term(Aggregate.LAST, number),)), Kind.STOCK
-    if number in DISTINCTS:
-        return Measure((_term(Aggregate.DISTINCT, number, column="entity"),)), Kind.DISTINCT
-    return Measure((_term(Aggregate.QUANTILE, number, quantile=Decimal("0.9")),)), Kind.STATISTIC
+    known = partial(_term, Aggregate.COUNT, column="amount")
+    makers: list[tuple[range, Kind, Callable[[], Measure]]] = [
+        (COUNTS, Kind.FLOW, lambda: Measure((_term(Aggregate.COUNT, number),))),
+        (SUMS, Kind.FLOW, lambda: Measure((_term(Aggregate.SUM, number),))),
+        (AVERAGES, Kind.RATIO, lambda: Measure((_term(Aggregate.SUM, number),), (known(number),))),
+        (RATIOS, Kind.RATIO, lambda: Measure((_term(Aggregate.COUNT, number),), (_term(Aggregate.COUNT, 0),), HUNDRED)),
+        (LOWS, Kind.STATISTIC, lambda: Measure((_term(Aggregate.MIN, number),))),
+        (HIGHS, Kind.STATISTIC, lambda: Measure((_term(Aggregate.MAX, number),))),
+        (STOCKS, Kind.STOCK, lambda: Measure((_term(Aggregate.LAST, number),))),
+        (DISTINCTS, Kind.DISTINCT, lambda: Measure((_term(Aggregate.DISTINCT, number, column="entity"),))),
+        (QUANTILES, Kind.STATISTIC, lambda: Measure((_term(Aggregate.QUANTILE, number, quantile=Decimal("0.9")),))),
+    ]
+    kind, make = next((kind, make) for numbers, kind, make in makers if number in numbers)
+    return make(), kind
 
 
 def _kpis(numbers: Sequence[int]) -> list[Kpi]:
@@ -322,10 +321,10 @@ def _both(
 
 
 def _changed_day(store: Store, kpis: Sequence[Kpi], rounds: int) -> list[float]:
-    """A few records arrive for one day, and everything that depends on them is done again."""
+    """Late records arrive for a day of the year before, and everything that depends on them is done again."""
     seconds = []
     for i in range(rounds):
-        day = LAST - timedelta(days=40 * i)
+        day = LAST - timedelta(days=500 + 40 * i)
         rows = next(_records(600, seed=100 + i))
         at = datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=23, minutes=59)
         moved = rows.set_column(0, "time", pa.repeat(pa.scalar(at, pa.timestamp("us", tz="UTC")), rows.num_rows))
