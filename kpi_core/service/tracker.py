@@ -40,6 +40,7 @@ from kpi_core.model import (
 from kpi_core.periods import Calendar
 from kpi_core.service import scoring
 from kpi_core.service.derive import derive, note_derived, stale_since
+from kpi_core.service.fill import fill
 from kpi_core.service.snapshot import Snapshot, load_snapshot
 from kpi_core.store import Store, Versions, audit, definitions, targets, values
 from kpi_core.store import datasets as dataset_table
@@ -299,6 +300,8 @@ class Tracker:
         if full or done.days or stale:
             since = None if full else min((*done.days, *((stale,) if stale else ())))
             with self.store.write() as conn:
+                filled = self._fill(conn, snapshot, now)
+                since = min(since, filled) if since and filled else since
                 derive(conn, self.store, snapshot, now, None if since == date.min else since)
                 note_derived(conn, snapshot, now)
         self._forget()
@@ -349,7 +352,17 @@ class Tracker:
         days = [reading.span.start for reading in readings if reading.span.grain is Grain.DAILY]
         if days and kpi.tracking_period is Grain.DAILY:
             _append(conn, _coarser(conn, snapshot, kpi, days, now), SYSTEM.id, now)
-        derive(conn, self.store, snapshot, now, min(reading.span.start for reading in readings))
+        filled = self._fill(conn, snapshot, now)
+        first = min(reading.span.start for reading in readings)
+        derive(conn, self.store, snapshot, now, min(first, filled) if filled else first)
+
+    def _fill(self, conn: Connection, snapshot: Snapshot, now: datetime) -> date | None:
+        """Fill what was not entered and need not be, the coarser spans included; the first day that is new."""
+        changed = fill(conn, snapshot, now)
+        for id_, days in changed.items():
+            if snapshot.kpis[id_].tracking_period is Grain.DAILY:
+                _append(conn, _coarser(conn, snapshot, snapshot.kpis[id_], days, now), SYSTEM.id, now)
+        return min((day for days in changed.values() for day in days), default=None)
 
 
 ATTENTION = (Status.CRITICAL, Status.NEEDS_ATTENTION)
