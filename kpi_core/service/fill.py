@@ -8,7 +8,7 @@ value: an open one may still get its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -35,19 +35,26 @@ def fill(conn: Connection, snapshot: Snapshot, now: datetime) -> dict[int, list[
         kpis = {kpi.id: kpi for kpi in snapshot.kpis.values() if _is_filled(kpi, grain)}
         if not kpis:
             continue
-        table = values.window(conn, grain, date.min, periods.local_day(now, snapshot.calendar), kpi_ids=kpis)
-        rows = aligned(table, grain, snapshot.calendar)
-        known: dict[int, list[Reading]] = {}
-        for reading in values.to_readings(
-            rows, lambda day, grain=grain: periods.span_of(day, grain, snapshot.calendar)
-        ):
-            known.setdefault(reading.kpi_id, []).append(reading)
+        known = _known(conn, kpis, grain, snapshot, now)
         made = [filled for id_, readings in known.items() for filled in _filled(kpis[id_], readings, snapshot, now)]
         fresh = values.changed_only(conn, values.to_arrow(made))
         values.append(conn, fresh, by=SYSTEM.id, now=now)
         for id_, day in zip(fresh["kpi_id"].to_pylist(), fresh["period_date"].to_pylist(), strict=True):
             changed.setdefault(id_, []).append(day)
     return changed
+
+
+def _known(
+    conn: Connection, kpis: Mapping[int, Kpi], grain: Grain, snapshot: Snapshot, now: datetime
+) -> dict[int, list[Reading]]:
+    """All that is known of them so far, by KPI."""
+    calendar = snapshot.calendar
+    table = values.window(conn, grain, date.min, periods.local_day(now, calendar), kpi_ids=kpis)
+    found: dict[int, list[Reading]] = {}
+    rows = aligned(table, grain, calendar)
+    for reading in values.to_readings(rows, lambda day: periods.span_of(day, grain, calendar)):
+        found.setdefault(reading.kpi_id, []).append(reading)
+    return found
 
 
 def _is_filled(kpi: Kpi, grain: Grain) -> bool:

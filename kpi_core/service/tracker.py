@@ -16,7 +16,7 @@ from threading import Lock
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from kpi_core import access, periods, rollup, status, validate
+from kpi_core import access, display, periods, rollup, status, validate
 from kpi_core.access import SYSTEM
 from kpi_core.catalog import Catalog
 from kpi_core.errors import InvalidInput, InvalidRecord, NotAllowed, NotFound, Problem
@@ -476,10 +476,17 @@ def _entered_value(kpi: Kpi, entry: Entry) -> tuple[Decimal | None, str | None]:
         if denominator == 0:
             return None, "the denominator is 0"
         value = kpi.factor * numerator / denominator
+        if entry.value is not None and abs(validate.decimal_value(entry.value) - value) > SAME_VALUE:
+            says = f"{entry.value} is not what the two parts make, {display.amount_text(value)}; leave it out"
+            raise InvalidRecord([Problem("value", says)])
     problem = validate.bound_problem(kpi, value)
     if problem:
         raise InvalidRecord([problem])
     return value, None
+
+
+SAME_VALUE = Decimal("0.01")
+"""How far a value may be from what its two parts make: people round."""
 
 
 def _coarser(conn: Connection, snapshot: Snapshot, kpi: Kpi, days: Sequence[date], now: datetime) -> list[Reading]:

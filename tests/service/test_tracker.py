@@ -238,3 +238,9 @@ def test_weeks_from_before_the_week_began_on_sunday_take_no_place_of_those_that_
     assert (week.label, week.reading.value) == ("Week of 8 Nov 2026", 100 + sum(range(9, 15)))
     score = company.kpi(ceo, "calls", Grain.WEEKLY).score
     assert score.sparkline == (169.0,)
+
+
+def test_a_value_that_its_own_parts_do_not_make_is_refused(company: Tracker) -> None:
+    with pytest.raises(InvalidInput, match="50 is not what the two parts make, 10"):
+        company.record(SYSTEM, "close_rate", [Entry(MONDAY, Decimal(50), Decimal(1), Decimal(10))])
+    company.record(SYSTEM, "close_rate", [Entry(MONDAY, Decimal("33.33"), Decimal(1), Decimal(3))])
