@@ -141,6 +141,9 @@ def test_what_the_table_says_beside_it() -> None:
     guard = KPIS["runway"].guard
     assert guard
     assert (guard.says, guard.status) == ("not burning cash", "exceeds")
+    guard = KPIS["customer_lifetime_value"].guard
+    assert guard
+    assert "no churn" in guard.says  # "no customer left" would say the opposite
     cash = KPIS["cash_flow"].target
     assert cash
     assert cash.value == 0
