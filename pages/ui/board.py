@@ -99,15 +99,15 @@ def _grain_name(card: Card) -> str:
 
 
 def _head(board: Board, calendar: Calendar, title: str = "") -> None:
+    dates = text.span_dates(board.span)
+    label = f"{board.label} · {dates}" if dates else board.label
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
         name = title or text.GRAIN_NAMES[board.grain]
-        dates = text.span_dates(board.span)
-        label = f"{board.label} · {dates}" if dates else board.label
         st.markdown(f"# {name} :gray[:small[{text.md(label)}]]", anchors=False, width="content")
-        stepper(board.span, is_present=board.is_present, calendar=calendar)
+        _stepper(board.span, is_present=board.is_present, calendar=calendar)
 
 
-def stepper(span: Span, *, is_present: bool, calendar: Calendar) -> None:
+def _stepper(span: Span, *, is_present: bool, calendar: Calendar) -> None:
     """The span before and after, back to the present, and a jump to any date."""
     noun = text.SPAN_NAMES[span.grain]
     before, after = periods.previous(span, calendar).start, periods.next_span(span, calendar).start

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from kpi_core import periods
-from kpi_core.model import Card, Company, Score, Span, Status
+from kpi_core.model import Card, Company, Kpi, Score, Span, Status
 from kpi_core.periods import Calendar
 from pages.ui import format as text
 
@@ -59,22 +60,22 @@ def wall(cards: Iterable[Card], frame: Frame) -> None:
     """Cards side by side, as many a row as fit."""
     grid = st.grid(min_column_width=NARROWEST, border=True)
     for card in cards:
-        with grid.container(gap="xsmall"):
-            draw(card, frame)
+        if card.kpi is None or card.score is None:
+            locked(card, grid)
+        else:
+            with grid.container(gap="xsmall"):
+                draw(card, card.kpi, card.score, frame)
 
 
-def draw(card: Card, frame: Frame) -> None:
-    """One card into the present container."""
-    if card.kpi is None or card.score is None:
-        locked(card)
-        return
-    score, look = card.score, text.look_of(card)
+def draw(card: Card, kpi: Kpi, score: Score, frame: Frame) -> None:
+    """One open card into the present container."""
+    look = text.look_of(card)
     link(card)
     direction, colour = _movement(score)
     moved, _, since = score.change.text.partition(" from ")
     st.metric(
         text.badge(look),
-        INDENT + text.md(text.value(score.value, card.kpi, frame.company.currency)),
+        INDENT + text.md(text.value(score.value, kpi, frame.company.currency)),
         text.md(moved) or None,
         delta_color=colour,
         delta_arrow=direction,
@@ -114,9 +115,9 @@ def link(card: Card) -> None:
     )
 
 
-def locked(card: Card) -> None:
+def locked(card: Card, place: DeltaGenerator | None = None) -> None:
     """What there is to say of a KPI without the right to see it: its title."""
-    st.markdown(f"{INDENT}:gray[:material/lock: :small[{text.md(card.title)}]]", wrap=False)
+    (place or st).markdown(f"{INDENT}:gray[:material/lock: :small[{text.md(card.title)}]]", wrap=False)
 
 
 def _movement(score: Score) -> tuple[Literal["up", "down", "off"], Literal["green", "red", "gray"]]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.e2e.conftest import ADMIN, FLAGS, PASSWORD, fill_sign_in, set_up_demo, start, stop
 
@@ -37,7 +37,7 @@ LOCKED = {"locked": "daily", "locked_kpi": "kpi?key=cash_balance"}
 """Screens of somebody who sees a part."""
 WIDTHS = (1400, 390)
 PATIENCE = 60_000
-SETTLED = "!document.querySelector('[data-testid=stSkeleton], [data-testid=stStatusWidget]')"
+UNSETTLED = "[data-testid=stSkeleton], [data-testid=stStatusWidget]"
 TALLEST = 4_000
 
 
@@ -80,7 +80,7 @@ class Studio:
         page.goto(f"{self.url}/{path}")
         page.get_by_test_id("stMain").wait_for()
         page.wait_for_timeout(1_500)
-        page.wait_for_function(SETTLED)
+        expect(page.locator(UNSETTLED)).to_have_count(0, timeout=PATIENCE)
         tall = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
         page.set_viewport_size({"width": width, "height": min(max(tall, 700), TALLEST)})
         page.wait_for_timeout(1_500)
