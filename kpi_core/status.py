@@ -20,7 +20,7 @@ A distinct count over missing days undercounts just as a sum does, so `incomplet
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from statistics import median
@@ -486,7 +486,7 @@ def score(
         progress=None if verdict.attainment is None else verdict.attainment * HUNDRED,
         status=verdict.status,
         reason=verdict.reason,
-        change=_change(case, prior),
+        change=_without_verdict(_change(case, prior)) if inactive else _change(case, prior),
         pace=verdict.pace,
         sparkline=sparkline,
         through=through,
@@ -590,6 +590,11 @@ def _change(case: _Case, prior: Reading | Decimal | None) -> Change:
     value = prior.value if isinstance(prior, Reading) else prior
     words = periods.comparison_words(span, before, case.calendar, case.today)
     return change(kpi, reading.value, value, words=words, target=case.target, currency=case.currency)
+
+
+def _without_verdict(change: Change) -> Change:
+    """On a day off nothing is due, so that less than on the last active day is neither good nor bad."""
+    return change if change.favourable is None else replace(change, favourable=None)
 
 
 def _part_change(case: _Case, before: Span) -> Change:

@@ -446,6 +446,14 @@ def test_a_clipped_comparison_says_so():
     assert (seen.change.text, seen.change.reason) == ("+10 from all 28 days of last month", note)
 
 
+def test_a_change_on_a_day_off_is_neither_good_nor_bad():
+    sunday, friday = span("2026-11-22"), span("2026-11-20")
+    kpi = a_kpi(active_days=ActiveDays(frozenset({1, 2, 3, 4, 5})))
+    seen = scored(kpi, Reading(1, sunday, D(7)), Target(D(50)), prior=Reading(1, friday, D(36)))
+    assert (seen.change.amount, seen.change.favourable) == (-29, None)
+    assert scored(kpi, Reading(1, friday, D(7)), Target(D(50)), prior=D(36)).change.favourable is False
+
+
 @pytest.mark.parametrize(
     ("direction", "value", "expected"),
     [
