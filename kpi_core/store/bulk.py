@@ -103,7 +103,8 @@ def _quoted(connection: sa.Connection, names: list[str]) -> str:
 def _copy_in(connection: sa.Connection, name: str, rows: pa.Table) -> None:
     """COPY as CSV: Arrow writes it, with every text quoted, so that an empty text and an unknown one differ."""
     sink = io.BytesIO()
-    pyarrow.csv.write_csv(rows, sink, pyarrow.csv.WriteOptions(include_header=False))
+    whole = rows.combine_chunks()  # the writer garbles columns whose chunks end at different rows
+    pyarrow.csv.write_csv(whole, sink, pyarrow.csv.WriteOptions(include_header=False))
     statement = f"COPY {_quoted(connection, [name])} ({_quoted(connection, rows.column_names)}) FROM STDIN (FORMAT csv)"
     with _native(connection).cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(sink.getbuffer())
