@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from kpi_core.model import Aggregate, Dataset
+from kpi_core.model import Aggregate, Dataset, Term
 from kpi_core.store import bulk
 from kpi_core.warehouse import tables
 from kpi_core.warehouse.assembly import TERM_VALUES, assemble, reasons
-from kpi_core.warehouse.parts import numbered
+from kpi_core.warehouse.parts import keyed, numbers_of
 from kpi_core.warehouse.plan import FROM_RECORDS, Family, Plan, families
 from kpi_core.warehouse.scratch import Scratch
 from kpi_core.warehouse.windows import Windows
@@ -241,66 +242,48 @@ def _windows_of(case: _Case, number: int) -> Ints:
 def _of_family(case: _Case, family: Family, days: sa.Table, wanted: Ints) -> pa.Table:
     term = family.pattern
     table = tables.records(case.datasets[term.dataset])
-    number, conditions = numbered(table, family)
+    key, conditions = keyed(table, family)
     value = table.c[tables.column_name(term.column or "")]
-    taken = sa.select(number.label("term_id"), table.c.day, value.label("entity"), table.c.at).where(
-        value.is_not(None), *conditions, _within(case.windows, wanted, table)
+    in_window = days.c.day == table.c.day
+    if {window for window, _ in case.windows.clip_of} & set(wanted.tolist()):
+        in_window = sa.and_(in_window, sa.or_(days.c.until.is_(None), table.c.at < days.c.until))
+    taken = (
+        sa.select(key.label("key"), days.c.sid, value.label("value"))
+        .join_from(table, days, in_window)
+        .where(value.is_not(None), *conditions, _within(case.windows, wanted, table))
+        .subquery()
     )
-    has_clips = bool({window for window, _ in case.windows.clip_of} & set(wanted.tolist()))
-    found = (
-        _distinct(taken, days, has_clips)
-        if term.aggregate is Aggregate.DISTINCT
-        else _quantile(taken, days, has_clips, term.quantile or Decimal("0.5"))
+    result, n = _outcome(term, taken.c.value)
+    found = bulk.fetch(
+        case.scratch.connection,
+        sa.select(taken.c.key, taken.c.sid, sa.cast(result, VALUE).label("v"), n.label("n")).group_by(
+            taken.c.key, taken.c.sid
+        ),
     )
-    return case.read(
-        sa.select(
-            (found.c.term_id * 2).label("uid"),
-            found.c.sid,
-            sa.cast(found.c.v, VALUE).label("v"),
-            sa.type_coerce(found.c.n, sa.BigInteger).label("n"),
-            sa.literal(0, sa.BigInteger).label("missing"),
-        )
-    )
+    uid = pc.multiply(numbers_of(family, found["key"]), pa.scalar(2, pa.int64()))
+    missing = pa.array(np.zeros(found.num_rows, dtype=np.int64))
+    columns = [uid, *(found[name].cast(TERM_VALUES.field(name).type) for name in ("sid", "v", "n")), missing]
+    return pa.table(columns, TERM_VALUES)
+
+
+def _outcome(term: Term, value: sa.ColumnElement[Any]) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
+    """The aggregate, and of how many records.
+
+    Statistics may use floats, and should: between decimals DuckDB cuts the interpolated digits off.
+    """
+    n = sa.type_coerce(sa.func.count(), sa.BigInteger)
+    if term.aggregate is Aggregate.DISTINCT:
+        return sa.func.count(value.distinct()), n
+    point = term.quantile if term.quantile is not None else Decimal("0.5")
+    if not point.is_finite():
+        raise ValueError(f"{point} is no quantile")
+    return sa.func.percentile_cont(sa.literal_column(f"{point:f}")).within_group(sa.cast(value, sa.Double).asc()), n
 
 
 def _within(windows: Windows, wanted: Ints, table: sa.Table) -> sa.ColumnElement[bool]:
     """The days that these windows are in: what lets the engine skip the rest of the table."""
     stretches = windows.stretches(wanted)
-    if sum((last - first).days for first, last in stretches) > _MOST_DAYS:
+    if len(stretches) == 1 or sum((last - first).days for first, last in stretches) > _MOST_DAYS:
         return sa.or_(*(table.c.day.between(first, last) for first, last in stretches))
     days = (first + timedelta(days=i) for first, last in stretches for i in range((last - first).days + 1))
     return table.c.day.in_(list(days))
-
-
-def _distinct(taken: sa.Select[Any], days: sa.Table, has_clips: bool) -> sa.Subquery:
-    """Once per day and entity first: that set is much smaller than the records, and serves all grains."""
-    records = taken.subquery()
-    once = sa.select(records.c.term_id, records.c.day, records.c.entity).distinct().subquery()
-    entities: Any = sa.select(once.c.term_id, days.c.sid, once.c.entity).join_from(
-        once, days, days.c.slot == once.c.day
-    )
-    if has_clips:
-        part = sa.select(records.c.term_id, days.c.sid, records.c.entity).join_from(
-            records, days, sa.and_(days.c.day == records.c.day, records.c.at < days.c.until)
-        )
-        entities = sa.union_all(entities, part.where(days.c.until.is_not(None)))
-    every = entities.subquery()
-    n = sa.func.count(every.c.entity.distinct())
-    counted = sa.select(every.c.term_id, every.c.sid, n.label("v"), n.label("n"))
-    return counted.group_by(every.c.term_id, every.c.sid).subquery()
-
-
-def _quantile(taken: sa.Select[Any], days: sa.Table, has_clips: bool, quantile: Decimal) -> sa.Subquery:
-    """Statistics may use floats, and should: between decimals DuckDB cuts the interpolated digits off."""
-    records = taken.subquery()
-    point = sa.literal_column(str(quantile)) if quantile.is_finite() else sa.null()
-    middle = sa.func.percentile_cont(point).within_group(sa.cast(records.c.entity, sa.Double).asc())
-    in_window = days.c.day == records.c.day
-    if has_clips:
-        in_window = sa.and_(in_window, sa.or_(days.c.until.is_(None), records.c.at < days.c.until))
-    return (
-        sa.select(records.c.term_id, days.c.sid, middle.label("v"), sa.func.count().label("n"))
-        .join_from(records, days, in_window)
-        .group_by(records.c.term_id, days.c.sid)
-        .subquery()
-    )

@@ -161,7 +161,7 @@ def _insert(connection: sa.Connection, dataset: Dataset, rows: pa.Table, batch_i
     numbers = pa.array(np.arange(newest + 1, newest + 1 + rows.num_rows))
     batches = pa.repeat(pa.scalar(batch_id, pa.int64()), rows.num_rows)
     numbered = rows.append_column("record_id", numbers).append_column("batch_id", batches)
-    bulk.insert(connection, table, numbered)
+    bulk.insert(connection, table, numbered.combine_chunks())
 
 
 def _extend_coverage(

@@ -31,7 +31,7 @@ from kpi_core.warehouse import tables
 from kpi_core.warehouse.plan import ADDITIVE, Family, families
 from kpi_core.warehouse.scratch import Scratch
 
-__all__ = ["PARTS", "Source", "day_parts", "matches", "numbered", "put_parts"]
+__all__ = ["PARTS", "Source", "day_parts", "keyed", "matches", "numbers_of", "put_parts"]
 
 OTHERS = "\uffff"
 """Stands for every value that no filter names."""
@@ -122,7 +122,7 @@ def day_parts(scratch: Scratch, dataset: Dataset, terms: Mapping[int, Term], sou
     if additive:
         made += [_additive(scratch, dataset, family, source) for family in _passes(scratch, dataset, additive, source)]
     made += [_last(scratch, family, source) for family in families(last)]
-    return pa.concat_tables(made)
+    return pa.concat_tables(made).combine_chunks()
 
 
 def put_parts(scratch: Scratch, parts: pa.Table) -> sa.Table:
@@ -346,24 +346,32 @@ def _as_parts(made: pa.Table) -> pa.Table:
 # --- Last values ----------------------------------------------------------------------------------------------------
 
 
-def numbered(table: sa.Table, family: Family) -> tuple[sa.ColumnElement[int], list[sa.ColumnElement[bool]]]:
-    """The number of the family's term that takes a record, and the condition that one does."""
+def keyed(table: sa.Table, family: Family) -> tuple[sa.ColumnElement[Any], list[sa.ColumnElement[bool]]]:
+    """What tells the family's terms apart, and the condition that one of them takes a record."""
     if family.column is None:
-        conditions = [matches(table, condition) for condition in family.pattern.where]
-        return sa.literal(next(iter(family.by_value.values()))), conditions
+        return sa.cast(sa.null(), sa.Text), [matches(table, condition) for condition in family.pattern.where]
     column = table.c[tables.column_name(family.column)]
-    return sa.case(dict(family.by_value), value=column), [column.in_(list(family.by_value))]
+    return column, [column.in_(list(family.by_value))]
+
+
+def numbers_of(family: Family, keys: pa.ChunkedArray) -> pa.Array:
+    """The terms' numbers from what tells them apart."""
+    encoded = keys.combine_chunks().dictionary_encode("encode")
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    numbers = [family.by_value[value] for value in encoded.dictionary.to_pylist()]
+    return pa.array(numbers, pa.int64()).take(encoded.indices)
 
 
 def _last(scratch: Scratch, family: Family, source: Source) -> pa.Table:
     """The last known value of each segment on each day; of two records at one instant, the one that came later."""
     table, term = source.table, family.pattern
-    number, conditions = numbered(table, family)
+    key, conditions = keyed(table, family)
     value = table.c[tables.column_name(term.column or "")]
     segment = sa.cast(table.c[tables.column_name(term.segment)] if term.segment else sa.null(), sa.Text)
     known = (
         source.select(
-            number.label("term_id"),
+            key.label("key"),
             source.slot.label("day"),
             segment.label("segment"),
             value.label("amount"),
@@ -374,17 +382,18 @@ def _last(scratch: Scratch, family: Family, source: Source) -> pa.Table:
         .subquery()
     )
     last = _last_by_key(known) if scratch.is_duckdb else _last_by_rank(known)
-    return _as_parts(bulk.fetch(scratch.connection, last))
+    found = bulk.fetch(scratch.connection, last)
+    return _as_parts(found.append_column("term_id", numbers_of(family, found["key"])))
 
 
 def _last_by_rank(known: sa.Subquery) -> sa.Select[Any]:
     """As any engine can."""
     rank = sa.func.row_number().over(
-        partition_by=[known.c.term_id, known.c.day, known.c.segment],
+        partition_by=[known.c.key, known.c.day, known.c.segment],
         order_by=[known.c.moment.desc(), known.c.record_id.desc()],
     )
     ranked = sa.select(known, rank.label("place")).subquery()
-    columns = (ranked.c.term_id, ranked.c.day, ranked.c.segment, ranked.c.amount)
+    columns = (ranked.c.key, ranked.c.day, ranked.c.segment, ranked.c.amount)
     return sa.select(*columns, sa.literal(1, sa.BigInteger).label("n")).where(ranked.c.place == 1)
 
 
@@ -392,5 +401,5 @@ def _last_by_key(known: sa.Subquery) -> sa.Select[Any]:
     """On DuckDB without sorting: instant and number as one 128-bit number, the greatest wins."""
     order: sa.ColumnElement[Any] = sa.literal_column("CAST(epoch_us(moment) AS HUGEINT) * 1099511627776 + record_id")
     last = sa.func.arg_max(known.c.amount, order).label("amount")
-    grouped = (known.c.term_id, known.c.day, known.c.segment)
+    grouped = (known.c.key, known.c.day, known.c.segment)
     return sa.select(*grouped, last, sa.literal(1, sa.BigInteger).label("n")).group_by(*grouped)

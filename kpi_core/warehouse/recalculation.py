@@ -127,7 +127,7 @@ def recalculate(
         tables.ensure_kept(connection)
         run = _Run.begin(scratch, kpis, datasets, company, now, full)
         run.refresh_parts()
-        changed = values.changed_only(connection, run.readings())
+        changed = values.changed_only(connection, run.readings().combine_chunks())
         appended = values.append(connection, changed, by=by, now=now)
         run.note_done()
         days = run.days_done()
@@ -317,7 +317,7 @@ class _Run:
         return pa.concat_tables(
             _laid_out(ids, self._spans_to_do(known, group), known, self.reaches[group.datasets])
             for group, ids in groups.items()
-        )
+        ).combine_chunks()
 
     def _last_run(self, kpi_id: int) -> int:
         """The day on which its open spans were made last, as days since 1970."""
