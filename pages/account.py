@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from kpi_core.errors import InvalidInput, KpiError
-from kpi_core.server.passwords import SHORTEST
 from pages.ui import brand, session
 
 DONE = "password_changed"
@@ -30,7 +29,10 @@ def _password() -> None:
         st.markdown("## Change your password")
         old = st.text_input("Present password", type="password", autocomplete="current-password")
         new = st.text_input(
-            "New password", type="password", autocomplete="new-password", placeholder=f"At least {SHORTEST} characters"
+            "New password",
+            type="password",
+            autocomplete="new-password",
+            placeholder=f"At least {session.house().shortest_password} characters",
         )
         again = st.text_input("New password, once more", type="password", autocomplete="new-password")
         if st.form_submit_button("Change password", type="primary"):

@@ -6,7 +6,6 @@ import streamlit as st
 
 from kpi_core.errors import InvalidInput, KpiError
 from kpi_core.model import Actor
-from kpi_core.server.passwords import SHORTEST
 from pages.ui import brand, session
 
 
@@ -25,7 +24,10 @@ def administrator() -> None:
             name = st.text_input("Your name", autocomplete="name")
             username = st.text_input("User name", autocomplete="username", help="What you sign in with.")
             password = st.text_input(
-                "Password", type="password", autocomplete="new-password", placeholder=f"At least {SHORTEST} characters"
+                "Password",
+                type="password",
+                autocomplete="new-password",
+                placeholder=f"At least {session.house().shortest_password} characters",
             )
             again = st.text_input("Password, once more", type="password", autocomplete="new-password")
             if st.form_submit_button("Create account", type="primary", width="stretch"):

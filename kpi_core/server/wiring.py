@@ -29,7 +29,7 @@ from kpi_core.errors import Conflict
 from kpi_core.server import demo_people, log
 from kpi_core.server.definition_files import read_catalog
 from kpi_core.server.demo_people import DemoUser
-from kpi_core.server.passwords import Passwords
+from kpi_core.server.passwords import SHORTEST, Passwords
 from kpi_core.server.sessions import Sessions
 from kpi_core.server.settings import PROJECT, Settings, load, secret_key
 from kpi_core.service.tracker import Tracker
@@ -79,6 +79,11 @@ class House:
         self._swaps = 0
         self._has_begun = False
         self._changing = Lock()
+
+    @property
+    def shortest_password(self) -> int:
+        """How many characters a password has at least, for forms to say so."""
+        return SHORTEST
 
     @property
     def tracker(self) -> Tracker:

@@ -48,7 +48,7 @@ HAND_WRITTEN = """
     FROM kpi_definitions k LEFT JOIN current v ON v.kpi_id = k.id LEFT JOIN target t ON t.kpi_id = k.id
     GROUP BY k.id, k.name ORDER BY k.id
 """
-"""What somebody who knows the tables would write for a board: value, value before, target and the points of each KPI."""
+"""What somebody who knows the tables would write for a board: value, value before, target and points of each KPI."""
 
 
 def fill(store: Store, kpis: int = KPIS, days: int = DAYS) -> None:

@@ -30,6 +30,7 @@ class House:
     sessions: Sessions
     needs_start: bool = False
     is_demo: bool = False
+    shortest_password: int = 10
     settings: object = None
     tracker: Any = field(default_factory=lambda: SimpleNamespace(company=lambda _: Company(name="*Acme* & <Co>")))
 
