@@ -98,8 +98,9 @@ def _reaches(
     connection: sa.Connection, wanted: list[Series], datasets: Mapping[str, Dataset], calendar: Calendar
 ) -> dict[frozenset[str], Reach]:
     coverages = dataset_table.coverages(connection)
+    latest = {row.dataset: row.latest for row in connection.execute(sa.select(tables.kept_datasets))}
     return {
-        each.datasets: shared_reach(each.datasets, coverages, {}, calendar)
+        each.datasets: shared_reach(each.datasets, coverages, latest, calendar)
         for each in wanted
         if each.terms and all(key in datasets and key in coverages for key in each.datasets)
     }
@@ -109,7 +110,7 @@ def _todo(planned: Plan, spans: SpanTable, reaches: Mapping[frozenset[str], Reac
     rows = []
     for series in planned.series:
         have = spans.have(reaches[series.datasets])
-        sids = np.flatnonzero(have)
+        sids = np.flatnonzero(spans.is_touched(reaches[series.datasets]))
         numbers = np.full(len(sids), series.id, dtype=np.int64)
         rows.append(pa.table({"series": numbers, "sid": sids, "have_days": have[sids].astype(np.int32)}))
     empty = pa.table(

@@ -78,8 +78,8 @@ def assemble(plan: Plan, terms: pa.Table, series: Ints, sids: Ints) -> Values:
     shown = is_ratio & (codes <= ZERO)
     return Values(
         _values(uses, which, sides, scale, codes),
-        _decimals(sides.above, scale, ~shown),
-        _decimals(sides.below, scale, ~shown),
+        _where(shown, _decimals(sides.above[shown], scale)),
+        _where(shown, _decimals(sides.below[shown], scale)),
         codes,
     )
 
@@ -250,15 +250,19 @@ def _values(uses: _Uses, which: Ints, sides: _Sides, scale: int, codes: Ints) ->
     products = _products(sides.above[plain], factor[plain])
     made = pa.concat_arrays(
         [
-            _decimals(products, scale + uses.factor_scale, np.zeros(len(plain), dtype=np.bool_)),
+            _decimals(products, scale + uses.factor_scale),
             _quotients(sides.above[divided], sides.below[divided], factor[divided], uses.factor_scale),
-            pa.nulls(1, RESULT),
         ]
     )
-    index = np.full(len(which), len(made) - 1, dtype=np.int64)
+    index = np.zeros(len(which), dtype=np.int64)
     index[plain] = np.arange(len(plain))
     index[divided] = len(plain) + np.arange(len(divided))
-    return made.take(pa.array(index))
+    return made.take(pa.array(index, mask=codes != 0))
+
+
+def _where(chosen: npt.NDArray[np.bool_], values: pa.Array) -> pa.Array:
+    """The values in the chosen rows, and nothing in the others."""
+    return values.take(pa.array(np.cumsum(chosen) - 1, mask=~chosen))
 
 
 def _products(numbers: Numbers, factor: Numbers) -> Numbers:
@@ -293,7 +297,7 @@ def _quotients(above: Numbers, below: Numbers, factor: Numbers, factor_scale: in
         fits = all(abs(each) < 2**62 for each in found)
         rounded = rounded if fits else rounded.astype(object)
         rounded[exact] = found
-    return _decimals(rounded, PLACES, np.zeros(len(rounded), dtype=np.bool_))
+    return _decimals(rounded, PLACES)
 
 
 def _divided(a: int, b: int) -> int:
@@ -304,12 +308,11 @@ def _divided(a: int, b: int) -> int:
     return quotient + (2 * rest > b or (2 * rest == b and quotient % 2 == 1))
 
 
-def _decimals(numbers: Numbers, scale: int, is_null: npt.NDArray[np.bool_]) -> pa.Array:
+def _decimals(numbers: Numbers, scale: int) -> pa.Array:
     """Integers of a scale as decimals with 9 places; more places are rounded half to even."""
     if numbers.dtype == object:
-        listed = [None if null else _rounded(int(n), scale) for n, null in zip(numbers, is_null, strict=True)]
-        return pa.array(listed, RESULT)
-    whole = pa.array(numbers, mask=is_null).cast(pa.decimal128(38, 0))
+        return pa.array([_rounded(int(number), scale) for number in numbers], RESULT)
+    whole = pa.array(numbers).cast(pa.decimal128(38, 0))
     made = pa.Array.from_buffers(pa.decimal128(38, scale), len(whole), whole.buffers(), whole.null_count, whole.offset)
     return pc.round(made, PLACES, "half_to_even").cast(RESULT) if scale > PLACES else made.cast(RESULT)
 

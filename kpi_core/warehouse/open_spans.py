@@ -31,8 +31,8 @@ from kpi_core.warehouse.windows import EPOCH, Windows
 __all__ = ["Against", "OpenSpans", "Reach", "ask"]
 
 GRAINS = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY)
-_LOOKED_AT = 10
-"""Weekdays looked at for the 8 that are needed: those that total 0, as on holidays, are left out."""
+_LOOKED_AT = {Grain.DAILY: 16, Grain.WEEKLY: 10, Grain.MONTHLY: 10}
+"""Spans looked at for the 8 that are needed: those that total 0, as on holidays, are left out."""
 _INSTANT_STEP = timedelta(microseconds=1)
 Ints = npt.NDArray[np.int64]
 _WINDOW = tuple[date, int, datetime | None]
@@ -44,9 +44,13 @@ class Reach:
 
     first: date
     last: date
+    whole: date
+    """The last day that is covered to its end; a fetch may have ended in the middle of `last`."""
     watermark: datetime
     is_record: bool
     """Whether the watermark is the instant of a record, rather than the end of a fetch."""
+    short: str | None = None
+    """Of datasets that reach to different days: which one ends first, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,7 @@ def _questions(
     for series in plan.series:
         reach = reaches[series.datasets]
         kpi = kpis[series.id]
-        watermark = min(reach.watermark, now)
+        watermark = reach.watermark  # which may lie ahead of `now`, where records do: values hold those too
         for span in spans:
             if reach.last < span.start or reach.first >= span.end:
                 continue
@@ -205,10 +209,10 @@ def _window(part: periods.Window, reach: Reach) -> _WINDOW:
 
 def _shares(span: Span, watermark: datetime, reach: Reach, calendar: Calendar) -> Iterator[tuple[_WINDOW, _WINDOW]]:
     """The same point of earlier complete spans, and those spans whole; the oldest first."""
-    step, most = (7, _LOOKED_AT) if span.grain is Grain.DAILY else (1, status.HISTORY)
-    for n in range(most, 0, -1):
+    step = 7 if span.grain is Grain.DAILY else 1
+    for n in range(_LOOKED_AT[span.grain], 0, -1):
         earlier = periods.previous(span, calendar, n * step)
-        if earlier.start >= reach.first and earlier.end <= reach.last:
+        if earlier.start >= reach.first and earlier.end <= reach.whole:
             part = periods.like_for_like(span, watermark, calendar, earlier)
             yield _window(part, reach), (earlier.start, earlier.days, None)
 

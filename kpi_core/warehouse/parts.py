@@ -35,7 +35,7 @@ __all__ = ["PARTS", "Source", "day_parts", "keyed", "matches", "numbers_of", "pu
 
 OTHERS = "\uffff"
 """Stands for every value that no filter names."""
-_SAMPLE = 20_000
+_SAMPLE = 4_000
 _MANY_VALUES = 500
 _MANY_GROUPS = 2_000
 Value = str | Decimal | bool | None

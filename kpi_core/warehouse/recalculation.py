@@ -26,6 +26,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from kpi_core import periods
@@ -34,6 +35,7 @@ from kpi_core.periods import Calendar
 from kpi_core.store import Store, bulk, values
 from kpi_core.store import datasets as dataset_table
 from kpi_core.store.codec import encode
+from kpi_core.store.schema import kpi_values
 from kpi_core.warehouse import tables
 from kpi_core.warehouse.calculate import calculate
 from kpi_core.warehouse.open_spans import GRAINS, Against, OpenSpans, Reach, ask
@@ -50,6 +52,9 @@ _IN_PARTS = ADDITIVE | {Aggregate.LAST}
 _FEW_DAYS = 7
 _MADE_BY = 1
 """The version of these rules: raise it, and every reading is made again."""
+
+
+_INSTANT_STEP = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +90,16 @@ class SpanTable:
         return Windows(self.starts, self.ends - self.starts)
 
     def have(self, reach: Reach) -> Ints:
-        """How many days of each span the data covers."""
-        first, last = (reach.first - EPOCH).days, (reach.last - EPOCH).days
+        """How many days of each span the data covers to their ends."""
+        first, last = (reach.first - EPOCH).days, (reach.whole - EPOCH).days
         covered: Ints = np.minimum(self.ends, last + 1) - np.maximum(self.starts, first)
         return np.maximum(covered, 0)
+
+    def is_touched(self, reach: Reach) -> npt.NDArray[np.bool_]:
+        """Which spans the data covers at least a part of."""
+        first, last = (reach.first - EPOCH).days, (reach.last - EPOCH).days
+        touched: npt.NDArray[np.bool_] = (self.starts <= last) & (self.ends > first)
+        return touched
 
 
 def _microseconds(instant: datetime) -> int:
@@ -108,7 +119,11 @@ def shared_reach(
     watermark = coverages[narrowest].watermark
     newest = latest.get(narrowest)
     is_record = newest is not None and newest >= watermark
-    return Reach(first, periods.local_day(watermark, calendar), watermark, is_record)
+    last = periods.local_day(watermark if is_record else watermark - _INSTANT_STEP, calendar)
+    is_whole = is_record or periods.local_day(watermark, calendar) > last
+    ends = {periods.local_day(coverages[key].watermark - _INSTANT_STEP, calendar) for key in keys}
+    short = f"{narrowest} reaches only to {periods.day_text(last, year=True)}" if len(ends) > 1 else None
+    return Reach(first, last, last if is_whole else last - DAY, watermark, is_record, short)
 
 
 def recalculate(
@@ -127,7 +142,8 @@ def recalculate(
         tables.ensure_kept(connection)
         run = _Run.begin(scratch, kpis, datasets, company, now, full)
         run.refresh_parts()
-        changed = values.changed_only(connection, run.readings().combine_chunks())
+        made = run.readings().combine_chunks()
+        changed = values.changed_only(connection, made) if _has_readings(connection) else made
         appended = values.append(connection, changed, by=by, now=now)
         run.note_done()
         days = run.days_done()
@@ -325,7 +341,7 @@ class _Run:
         return (date.fromisoformat(open_at.split()[0]) - EPOCH).days if open_at else 0
 
     def _spans_to_do(self, known: SpanTable, group: _Group) -> Ints:
-        covered = known.have(self.reaches[group.datasets]) > 0
+        covered = known.is_touched(self.reaches[group.datasets])
         if group.is_redefined:
             return np.flatnonzero(covered)
         today = (periods.local_day(self.now, self.calendar) - EPOCH).days
@@ -416,6 +432,10 @@ def _open_at(kpi: Kpi, reach: Reach, today: date, now: datetime, calendar: Calen
     return f"{today} {at} {reach.is_record} {kpi.comparison.value} {weekdays} {left_out}"
 
 
+def _has_readings(connection: sa.Connection) -> bool:
+    return connection.execute(sa.select(kpi_values.c.kpi_id).limit(1)).first() is not None
+
+
 def _touched(connection: sa.Connection) -> dict[str, Ints]:
     """The days touched since the last run, by dataset, ascending."""
     found = sa.select(tables.touched.c.dataset, tables.touched.c.day).distinct()
@@ -457,8 +477,17 @@ def _laid_out(ids: Sequence[int], sids: Ints, known: SpanTable, reach: Reach) ->
             "sid": pa.array(np.tile(sids.astype(np.int64), len(ids))),
             "have_days": pa.array(have.astype(np.int32)).take(places),
             "through": through.take(places),
+            "short": _short(known.ends[sids], reach).take(places),
         }
     )
+
+
+def _short(ends: Ints, reach: Reach) -> pa.Array:
+    """Why there can be no value: of a KPI's datasets, one has not delivered what the others have."""
+    if reach.short is None:
+        return pa.nulls(len(ends), pa.string())
+    known_until = (reach.last - EPOCH).days + 1
+    return pa.array([reach.short if end > known_until else None for end in ends.tolist()], pa.string())
 
 
 _GRAIN_NAMES = pa.array([grain.value for grain in GRAINS])
@@ -473,15 +502,22 @@ def _as_readings(made: pa.Table, todo: pa.Table, known: SpanTable) -> pa.Table:
             "kpi_id": todo["series"],
             "period_type": _GRAIN_NAMES.take(pa.array(grains[sids])),
             "period_date": as_dates(known.starts[sids]),
-            "value": made["value"],
-            "numerator": made["numerator"],
-            "denominator": made["denominator"],
-            "reason": made["reason"],
+            **_values(made, todo["short"]),
             "have_days": todo["have_days"],
             "of_days": pa.array(of_days),
             "through": todo["through"],
         }
     )
+
+
+def _values(made: pa.Table, short: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
+    """What was calculated; where one dataset falls short of the others, nothing rather than what mixes both."""
+    if short.null_count == len(short):
+        return {name: made[name] for name in ("value", "numerator", "denominator", "reason")}
+    is_short = pc.is_valid(short)
+    numbers = ("value", "numerator", "denominator")
+    kept = {name: pc.if_else(is_short, pa.scalar(None, made[name].type), made[name]) for name in numbers}
+    return {**kept, "reason": pc.coalesce(short, made["reason"])}
 
 
 def _rewrite(connection: sa.Connection, table: sa.Table, **columns: Sequence[object]) -> None:
