@@ -136,7 +136,11 @@ def test_a_kpi_over_two_datasets_knows_what_both_know(store: Store) -> None:
     calculate(store, [kpi(1, count(), count(dataset="others"))], EVENTS, other)
     week = reading(store, 1, Grain.WEEKLY, "2026-11-02")
     assert week is not None
-    assert (week["value"], week["have_days"], week["through"]) == (1, 2, at("2026-11-05"))
+    assert (week["value"], week["have_days"], week["through"]) == (None, 2, at("2026-11-05"))
+    assert week["reason"] == "others reaches only to Thu 5 Nov 2026", "events of later days are not to be mixed in"
+    day = reading(store, 1, Grain.DAILY, "2026-11-04")
+    assert day is not None
+    assert (day["value"], day["reason"]) == (0, None)
 
 
 # --- Stocks

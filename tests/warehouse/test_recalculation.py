@@ -290,3 +290,40 @@ def test_a_failed_run_leaves_everything_as_it_was(store: Store, monkeypatch: pyt
 
 def _fail(_: object) -> None:
     raise ZeroDivisionError
+
+
+def test_a_fetch_that_ended_inside_a_day_does_not_cover_it(store: Store) -> None:
+    """Up to 6 o'clock: the open day has its value so far; once it is over without more, its count is incomplete."""
+    set_up(store)
+    load(store, [row("2026-11-18"), row("2026-11-20")], watermark=at("2026-11-22", "06:00"))
+    calculate(store, [kpi(1, count())], now=at("2026-11-22", "12:00"))
+    today = reading(store, 1, Grain.DAILY, "2026-11-22")
+    assert today is not None
+    assert (today["value"], today["have_days"], today["of_days"]) == (0, 0, 1)
+    yesterday = reading(store, 1, Grain.DAILY, "2026-11-21")
+    assert yesterday is not None
+    assert (yesterday["value"], yesterday["have_days"]) == (0, 1)
+    week = reading(store, 1, Grain.WEEKLY, "2026-11-16")
+    assert week is not None
+    assert (week["have_days"], week["of_days"]) == (4, 7)
+
+
+def test_a_fetch_that_ended_at_midnight_knows_nothing_of_the_day_that_began(store: Store) -> None:
+    set_up(store)
+    load(store, [row("2026-11-18")], watermark=at("2026-11-22", "00:00"))
+    calculate(store, [kpi(1, count())], now=at("2026-11-22", "12:00"))
+    assert reading(store, 1, Grain.DAILY, "2026-11-22") is None
+    yesterday = reading(store, 1, Grain.DAILY, "2026-11-21")
+    assert yesterday is not None
+    assert (yesterday["value"], yesterday["have_days"]) == (0, 1)
+
+
+def test_the_next_fetch_completes_the_day_that_the_last_one_left(store: Store) -> None:
+    set_up(store)
+    load(store, [row("2026-11-18")], watermark=at("2026-11-21", "06:00"))
+    calculate(store, [kpi(1, count())], now=at("2026-11-21", "12:00"))
+    load(store, [row("2026-11-21")], watermark=at("2026-11-22", "06:00"))
+    calculate(store, [kpi(1, count())], now=at("2026-11-22", "12:00"))
+    day = reading(store, 1, Grain.DAILY, "2026-11-21")
+    assert day is not None
+    assert (day["value"], day["have_days"]) == (1, 1)
