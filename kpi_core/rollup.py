@@ -8,16 +8,20 @@ Only days that are expected count: a KPI of Monday to Friday owes nothing on a S
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from kpi_core.model import Kind, Kpi, Missing, Reading, Span
+from kpi_core import periods, status
+from kpi_core.model import Grain, Kind, Kpi, Missing, Reading, Span
 from kpi_core.periods import Calendar, is_active
 
 __all__ = ["roll_up"]
 
 ZERO = Decimal(0)
+ADDS_UP = (Kind.FLOW, Kind.RATIO)
+LOOKED_AT = 10
+"""Spans looked at for the 8 complete ones that pace needs."""
 PARTS_MISSING = "a ratio adds up only where numerator and denominator are both entered"
 
 
@@ -43,7 +47,44 @@ def roll_up(kpi: Kpi, span: Span, days: Mapping[date, Reading], calendar: Calend
         known = _filled(kpi, expected, known, days)
     of_days = sum(is_active(day, kpi.active_days, calendar) for day in _dates(span.start, span.end))
     have = sum(day in known for day in expected) if of_days else len(known)
-    return _add(kpi, span, [known[day] for day in sorted(known)], have, of_days or span.days)
+    made = _add(kpi, span, [known[day] for day in sorted(known)], have, of_days or span.days)
+    is_open = span.end >= until
+    return _so_far(kpi, made, max(known), days, calendar) if made and is_open and kpi.kind in ADDS_UP else made
+
+
+def _so_far(kpi: Kpi, made: Reading, last: date, days: Mapping[date, Reading], calendar: Calendar) -> Reading:
+    """An open span's reading up to the end of its last known day, with what that point was worth before (section 6)."""
+    watermark = periods.bounds_utc(periods.span_of(last, Grain.DAILY, calendar), calendar)[1]
+    before = periods.like_for_like(made.span, watermark, calendar)
+    prior = _part(kpi, before.span.start, before.whole_days, days, calendar)
+    elapsed = None
+    if kpi.kind is Kind.FLOW:
+        shares = [_share(kpi, made.span, n, watermark, days, calendar) for n in range(LOOKED_AT, 0, -1)]
+        usual = status.active_share(made.span, watermark, kpi, calendar)
+        elapsed = status.elapsed_weight([share for share in shares if share is not None], usual)
+    note = before.note if prior is not None else None
+    return replace(made, through=watermark, prior=prior, prior_note=note, elapsed=elapsed)
+
+
+def _share(
+    kpi: Kpi, span: Span, n: int, watermark: datetime, days: Mapping[date, Reading], calendar: Calendar
+) -> Decimal | None:
+    """How much of the n-th span before had come by the same point; None where that is not wholly known, or 0."""
+    earlier = periods.previous(span, calendar, n)
+    whole = _part(kpi, earlier.start, earlier.days, days, calendar)
+    point = periods.like_for_like(span, watermark, calendar, earlier)
+    part = _part(kpi, earlier.start, point.whole_days, days, calendar)
+    return part / whole if whole and part is not None else None
+
+
+def _part(kpi: Kpi, start: date, length: int, days: Mapping[date, Reading], calendar: Calendar) -> Decimal | None:
+    """The value of the `length` days from `start`; None where one of them that is expected is not known."""
+    wanted = _dates(start, start + timedelta(days=length))
+    if any(is_active(day, kpi.active_days, calendar) and day not in days for day in wanted):
+        return None
+    known = [_Day(days[day].value, days[day].numerator, days[day].denominator) for day in wanted if day in days]
+    made = _add(kpi, Span(Grain.DAILY, start, start + timedelta(days=length)), known, 0, 0) if known else None
+    return made.value if made else None
 
 
 def _add(kpi: Kpi, span: Span, days: list[_Day], have: int, of_days: int) -> Reading | None:

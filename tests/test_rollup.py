@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -111,3 +111,23 @@ def test_a_missing_day_carries_the_value_before_forward_where_the_kpi_says_so() 
 
 def test_without_any_day_there_is_no_reading() -> None:
     assert roll_up(kpi(Kind.FLOW), WEEK, {}, CALENDAR, LATER) is None
+
+
+def test_section_6_on_wednesday_evening_of_equal_weeks_three_fifths_have_passed() -> None:
+    """Target 100 a week, Mon-Fri evenly: with 50 done, W = 0.6, and the week before had 60 by then."""
+    office = kpi(Kind.FLOW, active=OFFICE)
+    known = days(*([20] * 5 + [None] * 2) * 8, start=MONDAY - timedelta(weeks=8)) | days(15, 15, 20)
+    made = roll_up(office, WEEK, known, CALENDAR, until=MONDAY + timedelta(days=3))
+    assert made is not None
+    assert (made.value, made.elapsed, made.prior) == (50, Decimal("0.6"), 60)
+    assert made.through == datetime(2026, 11, 19, tzinfo=UTC)
+    closed = roll_up(office, WEEK, known, CALENDAR, LATER)
+    assert closed is not None
+    assert (closed.elapsed, closed.prior, closed.through) == (None, None, None)
+
+
+def test_an_open_week_is_compared_with_nothing_where_a_day_of_the_week_before_is_missing() -> None:
+    known = days(20, None, 20, start=MONDAY - timedelta(weeks=1)) | days(15, 15, 20)
+    made = roll_up(kpi(Kind.FLOW, active=OFFICE), WEEK, known, CALENDAR, until=MONDAY + timedelta(days=3))
+    assert made is not None
+    assert (made.prior, made.elapsed) == (None, Decimal("0.6"))

@@ -285,7 +285,7 @@ class _Case:
     def _earlier_part(self, name: str, offset: int, withheld: list[str]) -> Decimal | None:
         """The same part of the span before; of spans before that no part is known, and the whole would be unlike."""
         here = self.find(name, 0)
-        if here is not None and offset == 1 and here.prior is not None:
+        if here is not None and offset == 1 and here.prior is not None and self._compares_with_the_span_before(name):
             return here.prior
         earlier = periods.previous(self.span, self.snapshot.calendar, offset)
         note = here.prior_note if here is not None and offset == 1 else None
@@ -293,6 +293,12 @@ class _Case:
             note or f"the same part of {periods.label(earlier, self.snapshot.calendar)} is not known: {name}"
         )
         return None
+
+    def _compares_with_the_span_before(self, name: str) -> bool:
+        """Not a weekday's with that of last week, nor Monday's with Friday: `prev` is the span before."""
+        compared = self.kpi if name in self.kpi.inputs else self.snapshot.by_key[name]
+        calendar = self.snapshot.calendar
+        return periods.comparison_span(compared, self.span, calendar) == periods.previous(self.span, calendar)
 
 
 UNREACHABLE = formula.MAX_SPANS + 1

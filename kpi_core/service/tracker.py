@@ -496,16 +496,12 @@ def _coarser(conn: Connection, snapshot: Snapshot, kpi: Kpi, days: Sequence[date
     for grain in (Grain.WEEKLY, Grain.MONTHLY):
         spans = {periods.span_of(day, grain, calendar) for day in days}
         first, last = min(span.start for span in spans), max(span.end for span in spans)
-        before = first - timedelta(days=CARRY_BACK)
+        before = periods.previous(periods.span_of(first, grain, calendar), calendar, rollup.LOOKED_AT).start
         table = values.window(conn, Grain.DAILY, before, last, kpi_ids=[kpi.id])
         known = _by_start(table, Grain.DAILY, calendar)
         made = (rollup.roll_up(kpi, span, known, calendar, tomorrow) for span in sorted(spans, key=lambda s: s.start))
         rolled += [reading for reading in made if reading is not None]
     return rolled
-
-
-CARRY_BACK = 62
-"""How many days back a carried-forward value may come from."""
 
 
 def _point(
