@@ -6,7 +6,7 @@
 with a `metric` column and three years of days, all of them by day, week and month. The yardstick is what somebody who
 knows DuckDB writes by hand for just these KPIs, over the same table in the same file: one pass `GROUP BY metric, day`
 into parts, rolled up; one set of entities a day for the distinct counts; a grouped quantile a grain; the outcome
-written to a table, numerators and denominators included. Both sides start from raw records and an empty outcome, and
+written to a table like the one that readings are kept in. Both sides start from raw records and an empty outcome, and
 the values are compared, all of them.
 """
 
@@ -164,11 +164,7 @@ def _by_hand(connection: duckdb.DuckDBPyConnection, numbers: Sequence[int]) -> N
     run = connection.execute
     run("BEGIN")
     run("DROP TABLE IF EXISTS by_hand")
-    run(
-        "CREATE TABLE by_hand (kpi_id BIGINT, period_type TEXT, period_date DATE, value NUMERIC(38, 9), "
-        "numerator NUMERIC(38, 9), denominator NUMERIC(38, 9), have_days INTEGER, of_days INTEGER, "
-        "recorded_at TIMESTAMPTZ, recorded_by TEXT)"
-    )
+    run("CREATE TABLE by_hand AS SELECT * FROM kpi_values LIMIT 0")
     run(
         "CREATE OR REPLACE TEMP TABLE parts AS SELECT metric, day, count(*) AS n, count(amount) AS known, "
         'sum(amount) AS total, min(amount) AS low, max(amount) AS high, arg_max(amount, "at") AS latest '
@@ -198,19 +194,26 @@ def _by_hand(connection: duckdb.DuckDBPyConnection, numbers: Sequence[int]) -> N
 _DAYS_OF = {"daily": "1", "weekly": "7", "monthly": "day(last_day(start))"}
 
 
+_COLUMNS = (
+    "kpi_id, period_type, period_date, value, numerator, denominator, "
+    "have_days, of_days, typed, recorded_at, recorded_by"
+)
+
+
 def _written(grain: str) -> str:
-    return f"{_DAYS_OF[grain]}, {_DAYS_OF[grain]}, now(), 'by hand'"
+    return f"{_DAYS_OF[grain]}, {_DAYS_OF[grain]}, false, now(), 'by hand'"
 
 
 def _insert(grain: str, select: str) -> str:
     kpi = "CAST(substr(metric, 2) AS INTEGER) + 1"
-    return f"INSERT INTO by_hand SELECT {kpi}, '{grain}', start, v, NULL, NULL, {_written(grain)} FROM ({select})"
+    row = f"{kpi}, '{grain}', start, v, NULL, NULL, {_written(grain)}"
+    return f"INSERT INTO by_hand ({_COLUMNS}) SELECT {row} FROM ({select})"
 
 
 def _rolled_up(grain: str, start: str) -> str:
     """All additive KPIs of a grain, from the parts of its days."""
     return f"""
-        INSERT INTO by_hand
+        INSERT INTO by_hand ({_COLUMNS})
         WITH spans AS (
             SELECT CAST(substr(metric, 2) AS INTEGER) AS m, {start} AS start, sum(n) AS n, sum(known) AS known,
                 sum(total) AS total, min(low) AS low, max(high) AS high, arg_max(latest, day) AS latest
