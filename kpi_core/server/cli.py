@@ -64,7 +64,7 @@ def setup(
     admin: Annotated[str | None, typer.Option(help="User name of the first administrator.")] = None,
     password_file: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="File whose first line is the password; - asks for it."),
+        typer.Option(exists=True, dir_okay=False, help="File whose first line is the password; else it is asked for."),
     ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Begin with the demo company.")] = False,
     empty: Annotated[bool, typer.Option("--empty", help="Begin with nothing; a demo company is removed.")] = False,
