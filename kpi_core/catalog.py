@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from dataclasses import fields as dataclass_fields
 from datetime import date
 from decimal import Decimal
@@ -217,7 +217,17 @@ def parse_catalog(documents: Mapping[str, object], *, known: Catalog | None = No
     _check_references(kpis, known.kpis, declared)
     if problems:
         raise InvalidDefinition(_by_document(problems, documents))
-    return Catalog(tuple(kpi for _, kpi in kpis), tuple(dataset for _, dataset in datasets))
+    return Catalog(_with_inherited_secrecy(kpis, known.kpis), tuple(dataset for _, dataset in datasets))
+
+
+def _with_inherited_secrecy(found: list[tuple[Fields, Kpi]], known: tuple[Kpi, ...]) -> tuple[Kpi, ...]:
+    """A KPI with a confidential input is confidential, unless its definition says otherwise (section 10)."""
+    secret = {kpi.key for kpi in known if kpi.confidential} - {kpi.key for _, kpi in found}
+    secret |= {kpi.key for _, kpi in found if kpi.confidential}
+    silent = {kpi.key: formulas.references(kpi) for fields, kpi in found if not fields.has("confidential")}
+    while more := {key for key, needs in silent.items() if key not in secret and needs & secret}:
+        secret |= more
+    return tuple(replace(kpi, confidential=True) if kpi.key in secret else kpi for _, kpi in found)
 
 
 def diff(old: Kpi | Dataset | Catalog | None, new: Kpi | Dataset | Catalog | None) -> list[Difference]:

@@ -796,3 +796,19 @@ def test_catalogs_differ_by_key_and_a_kpi_that_is_new_or_gone_is_one_difference(
     found = diff(Catalog((old, new)), Catalog((replace(new, unit=Unit.TIME),)))
     assert [each.path for each in found] == ["kpis.old", "kpis.new.unit"]
     assert (found[0].before, found[0].after) == (dump_kpi(old), None)
+
+
+def test_a_kpi_with_a_confidential_input_is_confidential_unless_its_definition_says_otherwise() -> None:
+    base = {"category": "finance", "tracking_period": "monthly"}
+    documents = {
+        "pay.yaml": {
+            "kpis": [
+                {**base, "name": "Twice", "formula": "2 * salaries"},
+                {**base, "name": "Four Times", "formula": "2 * twice"},
+                {**base, "name": "Said Openly", "formula": "salaries / 1000", "confidential": False},
+                {**base, "name": "Salaries", "calculation_method": "manual", "kind": "flow", "confidential": True},
+            ]
+        }
+    }
+    found = {kpi.key: kpi.confidential for kpi in parse_catalog(documents).kpis}
+    assert found == {"twice": True, "four_times": True, "said_openly": False, "salaries": True}

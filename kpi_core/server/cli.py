@@ -18,6 +18,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError
@@ -272,9 +273,9 @@ def _show_setup(result: dict[str, Any], described: bool) -> None:
 
 def _show_board(label: str, rows: list[list[str]]) -> None:
     columns = ("", "KPI", "span", "value", "target", "progress", "status", "change")
-    table = Table(*columns, title=label, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(*columns, title=escape(label), title_justify="left", box=box.SIMPLE_HEAD)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(escape(cell) for cell in row))
     out.print(table)
     if not rows:
         out.print(f"No KPIs are tracked here yet. {NEXT} define FILE")

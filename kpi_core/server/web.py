@@ -62,6 +62,7 @@ REQUIRED_OPTIONS: Final[dict[str, object]] = {
     "server.enableXsrfProtection": True,
     "server.enableCORS": True,
     "server.enableAgentApi": False,
+    "server.baseUrlPath": "",
     "client.showErrorDetails": "none",
     "browser.gatherUsageStats": False,
 }

@@ -151,6 +151,8 @@ class House:
         with self._change():
             if not self.is_demo:
                 raise Conflict("there is no demo company to remove")
+            # The people first: killed in between, no account with a password that was shown is left behind.
+            demo_people.remove(self.main, self.sessions)
             with self.main.write() as conn:
                 self._note_start(conn, {"with": "empty"})
             self._leave_demo()

@@ -50,6 +50,8 @@ __all__ = ["Entry", "History", "Overview", "Point", "Tracker"]
 
 BOARD_GRAINS = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY)
 CATEGORY_ORDER = {category: place for place, category in enumerate(Category)}
+LONGEST_HISTORY = 20 * 366
+"""Days: 20 years of days are 7,300 spans, half a second's work."""
 FRESH_FOR = timedelta(minutes=1)
 """How long a scored board is reused without a data change: what is open, late or due moves with the clock."""
 
@@ -202,7 +204,11 @@ class Tracker:
         grain = grain or kpi.tracking_period
         calendar = snapshot.calendar
         last = periods.span_of(end or periods.local_day(moment, calendar), grain, calendar)
+        present = periods.span_of(periods.local_day(now, calendar), grain, calendar)
+        last = min(last, present, key=lambda span: span.start)
         first = periods.span_of(start, grain, calendar) if start else periods.previous(last, calendar, 29)
+        if (last.end - first.start).days > LONGEST_HISTORY:
+            raise InvalidInput(f"a history of {first.start} to {last.start} is too long; ask for at most 20 years")
         with self.store.read() as conn:
             table = values.window(conn, grain, first.start, last.end, as_of=as_of, kpi_ids=[kpi.id])
         readings = _by_start(table, grain, calendar)
@@ -229,6 +235,7 @@ class Tracker:
                     missing = Dataset(key, key.replace("_", " ").capitalize(), "at", ())
                     dataset_table.save(conn, missing, actor.id, now, connected=False)
             before = {kpi.key: kpi for kpi in definitions.load(conn)}
+            _allow_changes(actor, catalog, before)
             saved = definitions.save_all(conn, catalog.kpis, actor.id, now)
             targets.add_all(conn, _new_targets(saved, before), actor.id, now)
             keys = {"keys": [kpi.key for kpi in saved]}
@@ -331,9 +338,9 @@ class Tracker:
             return kept.scores
         scores = self._score(snapshot, span, now)
         with self._lock:
-            self._boards = {k: v for k, v in self._boards.items() if v.version == version} | {
-                key: _Scored(version, now, scores)
-            }
+            self._boards = {
+                k: v for k, v in self._boards.items() if v.version == version and now - v.at < FRESH_FOR
+            } | {key: _Scored(version, now, scores)}
         return scores
 
     def _score(
@@ -371,6 +378,25 @@ ATTENTION = (Status.CRITICAL, Status.NEEDS_ATTENTION)
 def _append(conn: Connection, readings: Iterable[Reading], by: str, now: datetime) -> int:
     """Append the readings that say something new; the number of them."""
     return values.append(conn, values.changed_only(conn, values.to_arrow(readings)), by=by, now=now)
+
+
+def _allow_changes(actor: Actor, catalog: Catalog, before: Mapping[str, Kpi]) -> None:
+    """To make KPIs is not yet to change those that exist, their rights and targets, or the datasets they count on."""
+    if catalog.datasets:
+        _allow(actor, "manage")
+    for kpi in catalog.kpis:
+        known = before.get(kpi.key)
+        if known is None:
+            continue
+        _allow(actor, "edit", known)
+        if kpi.target != known.target:
+            _allow(actor, "set_targets", known)
+        if (kpi.view_roles, kpi.edit_roles, kpi.confidential) != (
+            known.view_roles,
+            known.edit_roles,
+            known.confidential,
+        ):
+            _allow(actor, "manage")
 
 
 def _by_start(table: pa.Table, grain: Grain, calendar: Calendar) -> dict[date, Reading]:

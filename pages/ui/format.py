@@ -205,7 +205,8 @@ BETTER = {
 
 def facts(kpi: Kpi) -> Mapping[str, str]:
     """What a reader must know to judge a number: which way is good, how it is made, who answers for it."""
-    made = kpi.formula or kpi.calculation.value.replace("_", " ")
+    # A formula names its inputs, which this reader may not all know of.
+    made = "a formula over other KPIs" if kpi.formula else kpi.calculation.value.replace("_", " ")
     found = {
         "Direction": BETTER[kpi.direction],
         "Made by": "entered by hand" if kpi.calculation is Calculation.MANUAL else made,

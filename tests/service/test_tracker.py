@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from kpi_core.access import SYSTEM
+from kpi_core.catalog import parse_catalog
 from kpi_core.errors import InvalidInput, InvalidTarget, NotAllowed, NotFound
 from kpi_core.model import Actor, Company, Grain, Status, Target
 from kpi_core.service.tracker import Entry, Tracker
@@ -244,3 +245,26 @@ def test_a_value_that_its_own_parts_do_not_make_is_refused(company: Tracker) -> 
     with pytest.raises(InvalidInput, match="50 is not what the two parts make, 10"):
         company.record(SYSTEM, "close_rate", [Entry(MONDAY, Decimal(50), Decimal(1), Decimal(10))])
     company.record(SYSTEM, "close_rate", [Entry(MONDAY, Decimal("33.33"), Decimal(1), Decimal(3))])
+
+
+def test_to_make_kpis_is_not_yet_to_change_those_that_exist(company: Tracker) -> None:
+    maker = Actor("max", "Max", frozenset(), frozenset({"kpis.create", "kpis.sales.view"}))
+    mine = {
+        "name": "Visits",
+        "category": "sales",
+        "tracking_period": "daily",
+        "calculation_method": "manual",
+        "kind": "flow",
+    }
+    assert company.define(maker, parse_catalog({"mine.yaml": {"kpis": [mine]}})) == (1, 0)
+    for changed in ({**mine, "key": "calls"}, {**mine, "key": "payroll", "permissions": {"view": ["sales_rep"]}}):
+        with pytest.raises(NotAllowed):
+            company.define(maker, parse_catalog({"theirs.yaml": {"kpis": [changed]}}))
+    assert company.kpi(SYSTEM, "calls").kpi.name == "Calls"
+
+
+def test_a_history_ends_at_the_present_span_and_has_a_longest_length(company: Tracker, ceo: Actor) -> None:
+    points = company.history(ceo, "calls", Grain.DAILY, TODAY, date(8999, 12, 31)).points
+    assert [point.span.start for point in points] == [TODAY]
+    with pytest.raises(InvalidInput, match="20 years"):
+        company.history(ceo, "calls", Grain.DAILY, date(1990, 1, 1), TODAY)
