@@ -30,6 +30,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
+from tests.shown_cards import ShownCard, shown_cards
+
 __all__ = ["COOKIE", "STREAM", "Conversation", "RawSession", "Refused", "Run", "post", "protocols", "sign_in"]
 
 COOKIE = "kpi_session"
@@ -66,6 +68,11 @@ class Run:
     def texts(self) -> list[str]:
         """Every text of every element and block, whatever it is for."""
         return [text for message in self.messages if message.HasField("delta") for text in _strings(message.delta)]
+
+    @property
+    def cards(self) -> list[ShownCard]:
+        """The cards that were put on the page."""
+        return shown_cards(html.body for html in self.elements("html"))
 
     @property
     def pages(self) -> list[str]:

@@ -233,8 +233,7 @@ def sections(chosen: Sequence[Card], frame: cards.Frame, key: Callable[[Card], s
     name_of = key or (lambda card: text.CATEGORY_NAMES[card.category])
     tallies = _tallies(chosen, name_of)
     for name, group in groupby(_page(chosen), key=name_of):
-        st.markdown(f"### {name} :gray[:small[{tallies[name]}]]", anchors=False)
-        cards.wall(group, frame)
+        cards.wall(group, frame, name=name, tally=tallies[name])
 
 
 def _tallies(chosen: Iterable[Card], name_of: Callable[[Card], str]) -> Mapping[str, str]:

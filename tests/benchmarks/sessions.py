@@ -110,7 +110,9 @@ def _wrong(talk: Conversation) -> list[str]:
     run = talk.run
     if run.messages[-1].script_finished != ForwardMsg.FINISHED_SUCCESSFULLY:
         return ["the script did not end well"]
-    return run.errors or ([] if any(run.elements("metric")) else ["a board without a card"])
+    return run.errors or (
+        [] if any("<article" in html.body for html in run.elements("html")) else ["a board without a card"]
+    )
 
 
 async def load(url: str, cookies: Sequence[str], *, acts: int, every: float) -> Seen:
