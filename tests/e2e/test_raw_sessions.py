@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from argon2 import PasswordHasher
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from kpi_core.access import SYSTEM
 from kpi_core.model import Actor, Category, Grain, Grant
@@ -435,6 +436,30 @@ def test_after_sign_out_an_open_tab_gets_nothing_more(company: Company) -> None:
     for run in runs:
         assert _leaks(run, NOBODY, asked=SALES_DAILY.key) == []
     assert all(_is_sign_in(run) for run in runs)
+
+
+def test_a_filter_asks_again_who_may_see_what(company: Company) -> None:
+    """It draws the board without the shell: after sign-out it draws the sign-in, in this tab and in others."""
+    cookie = sign_in(company.url, "ceo", PASSWORD)
+    with RawSession(company.url, cookie=cookie) as tab:
+        tab.go("daily")
+        run = tab.go(values={"q": SALES_DAILY.name})
+        assert [card.title for card in run.cards] == [SALES_DAILY.name]
+        assert run.messages[-1].script_finished == ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
+        assert not run.pages, "the board alone was drawn"
+        assert post(company.url, "/sign-out", {}, cookie) == (204, "")
+        after = tab.go(values={"q": ""})
+    assert _is_sign_in(after)
+    assert _leaks(after, NOBODY) == []
+
+
+def test_a_filter_sends_a_person_nothing_that_the_tracker_would_not(company: Company) -> None:
+    with company.tab("viewer") as viewer:
+        viewer.go("daily")
+        run = viewer.go(values={"q": "a"})
+        assert run.cards
+        assert all(card.is_locked for card in run.cards)
+        assert _leaks(run, company.members["viewer"]) == []
 
 
 def test_the_button_signs_out_every_tab(company: Company) -> None:
