@@ -1,7 +1,7 @@
 """The pages that the menu offers, and to whom.
 
-Beside the script and not in it: Streamlit runs the script anew for every rerun, and making a class costs half a
-millisecond each time.
+Beside the script and not in it: Streamlit runs the script anew for every rerun, and making a class takes a millisecond
+or two each time.
 """
 
 from __future__ import annotations
