@@ -8,45 +8,16 @@ would serve that folder's files by themselves, past the sign-in.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import streamlit as st
 
 from kpi_core.model import Actor, Company
 from pages import welcome
 from pages.ui import brand, demo, session, sign_in
+from pages.ui.menu import ENTRIES, Entry
 
 HEARTBEAT = "30s"
 """How often a tab that nobody touches asks whether its session is still alive."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A page. `permission` is the key without which it is not offered; the page itself asks again."""
-
-    url: str
-    title: str
-    icon: str
-    permission: str | None = None
-    hidden: bool = False
-
-    @property
-    def file(self) -> str:
-        return f"{self.url}.py"
-
-    def is_for(self, actor: Actor) -> bool:
-        return self.permission is None or self.permission in actor.permissions
-
-
-ENTRIES = (
-    Entry("overview", "Overview", ":material/space_dashboard:"),
-    Entry("daily", "Daily", ":material/today:"),
-    Entry("weekly", "Weekly", ":material/date_range:"),
-    Entry("monthly", "Monthly", ":material/calendar_month:"),
-    Entry("custom", "Custom", ":material/tune:"),
-    Entry("kpi", "KPI", ":material/monitoring:", hidden=True),
-    Entry("account", "Account", ":material/account_circle:"),
-)
 
 
 def main() -> None:

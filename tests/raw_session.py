@@ -30,6 +30,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
+from tests.shown_cards import ShownCard, shown_cards
+
 __all__ = ["COOKIE", "STREAM", "Conversation", "RawSession", "Refused", "Run", "post", "protocols", "sign_in"]
 
 COOKIE = "kpi_session"
@@ -66,6 +68,11 @@ class Run:
     def texts(self) -> list[str]:
         """Every text of every element and block, whatever it is for."""
         return [text for message in self.messages if message.HasField("delta") for text in _strings(message.delta)]
+
+    @property
+    def cards(self) -> list[ShownCard]:
+        """The cards that were put on the page."""
+        return shown_cards(html.body for html in self.elements("html"))
 
     @property
     def pages(self) -> list[str]:
@@ -114,6 +121,7 @@ class Conversation:
         self._kept: dict[str, ForwardMsg] = {}
         self._widgets: dict[str, WidgetState] = {}
         self._ids: dict[str, str] = {}
+        self._fragments: dict[str, str] = {}
 
     def ask(
         self,
@@ -126,22 +134,29 @@ class Conversation:
     ) -> bytes:
         """The bytes that ask for a run: of `page` (default: the one shown), after changing widgets.
 
-        Widgets are named by key or label. A new page starts with its `query` alone.
+        Widgets are named by key or label. A new page starts with its `query` alone. Acting on a widget in a fragment
+        asks for that fragment's run, as a browser does; a link or a look again asks for the whole script's.
         """
         if page is not None or query is not None:
             self.query = urlencode(query or {}, doseq=True)
         for name, value in (values or {}).items():
             state = _state(self._id_of(name), value)
             self._widgets[state.id] = state
-        states = [*self._widgets.values(), *([WidgetState(id=self._id_of(press), trigger_value=True)] if press else [])]
+            fragment = fragment or self._fragments.get(state.id, "")
+        states = list(self._widgets.values())
+        if press:
+            states.append(WidgetState(id=self._id_of(press), trigger_value=True))
+            fragment = fragment or self._fragments.get(self._id_of(press), "")
         asked = ClientState(
             query_string=self.query,
             widget_states=WidgetStates(widgets=states),
             page_name=page or "",
             page_script_hash="" if page is not None else self._page_hash,
-            fragment_id=fragment,
+            fragment_id=fragment if page is None and query is None else "",
             cached_message_hashes=self._kept if self._caches else (),
         )
+        if not asked.fragment_id:
+            self._fragments.clear()  # those of the page as it will be are in what comes
         self.run = Run()
         return BackMsg(rerun_script=asked).SerializeToString()
 
@@ -181,6 +196,7 @@ class Conversation:
             for element in _widgets_in(message.delta):
                 _, _, key = element.id.removeprefix("$$ID-").partition("-")
                 self._ids |= dict.fromkeys((key, getattr(element, "label", "")), element.id)
+                self._fragments[element.id] = message.delta.fragment_id
         try:
             return self._ids[name]
         except KeyError:

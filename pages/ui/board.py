@@ -2,7 +2,8 @@
 
 Where a reader stands is in the URL (url.py): `?day=2026-11-20&category=sales&status=critical&q=churn&page=2`.
 
-An open board asks for the data version every few seconds and draws itself again only when that moved on.
+An open board asks for the data version every few seconds and draws itself again only when that moved on. Acting on a
+filter or stepping through time draws the board alone, without the page's frame around it.
 """
 
 from __future__ import annotations
@@ -57,11 +58,19 @@ GROUP_OF = {group.key: group for group in GROUPS}
 
 def show(grain: Grain) -> None:
     """A whole board page."""
+    drawn = session.tracker().version(session.actor())
+    cards.style()
+    _board(grain)
+    keep_fresh(drawn)
+
+
+@st.fragment
+def _board(grain: Grain) -> None:
+    """All that a reader acts on. It runs without the shell, so it asks by itself who is there and what they may see."""
     actor, tracker = session.actor(), session.tracker()
     company = tracker.company(actor)
     board = tracker.board(actor, grain, url.day())
     calendar = Calendar.of(company)
-    cards.style()
     _head(board, calendar)
     if board.cards:
         chosen = _filtered(board.cards)
@@ -72,23 +81,27 @@ def show(grain: Grain) -> None:
             "KPIs appear here once they are defined and you may see them.",
             icon="dashboard",
         )
-    keep_fresh(board.version)
 
 
 def show_custom() -> None:
     """The board of the custom category: its KPIs at every grain, each in its own present span."""
+    drawn = session.tracker().version(session.actor())
+    cards.style()
+    _custom()
+    keep_fresh(drawn)
+
+
+@st.fragment
+def _custom() -> None:
     actor, tracker = session.actor(), session.tracker()
     company = tracker.company(actor)
     boards = [tracker.board(actor, grain, url.day()) for grain in text.GRAIN_ICONS]
     found = [card for board in boards for card in board.cards if card.category is Category.CUSTOM]
-    cards.style()
-    daily = boards[0]
-    _head(daily, Calendar.of(company), "Custom")
+    _head(boards[0], Calendar.of(company), "Custom")
     if found:
         sections(_filtered(found), cards.Frame(company, Calendar.of(company)), key=_grain_name)
     else:
         states.empty("No custom KPIs yet", "KPIs of the category “custom” appear here, at every period.", icon="tune")
-    keep_fresh(min(board.version for board in boards))
 
 
 def _grain_name(card: Card) -> str:
@@ -233,8 +246,7 @@ def sections(chosen: Sequence[Card], frame: cards.Frame, key: Callable[[Card], s
     name_of = key or (lambda card: text.CATEGORY_NAMES[card.category])
     tallies = _tallies(chosen, name_of)
     for name, group in groupby(_page(chosen), key=name_of):
-        st.markdown(f"### {name} :gray[:small[{tallies[name]}]]", anchors=False)
-        cards.wall(group, frame)
+        cards.wall(group, frame, name=name, tally=tallies[name])
 
 
 def _tallies(chosen: Iterable[Card], name_of: Callable[[Card], str]) -> Mapping[str, str]:

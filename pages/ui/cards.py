@@ -3,42 +3,41 @@
 From the top, in the order of an executive's questions: what is it (a link to its page), how does it stand (colour, icon
 and word), how much is it, which way did it move, what did it do before, how far is it from its target, how fresh is it.
 
-Four Streamlit elements a card, and a board draws dozens of them on every rerun: each costs 0.1 ms, so what Streamlit
-has no element for (a bar with marks, two lines of text) is one piece of HTML of our own. All texts derive from the card
-alone, so that an unchanged card is the same to the byte and the browser leaves it as it is.
+A wall of cards is one piece of HTML of our own. Each message to the browser costs 0.2 ms of every rerun, and a card
+made of Streamlit's elements takes four. All texts derive from the card alone, so that an unchanged wall is the
+same to the byte and the browser leaves it as it is. Names and notes come from strangers: whatever goes in is escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlencode
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from kpi_core import periods
-from kpi_core.model import Card, Company, Kpi, Score, Span, Status
+from kpi_core.model import Card, Company, Score, Span, Status
 from kpi_core.periods import Calendar
 from pages.ui import format as text
+from pages.ui import icons
 
-__all__ = ["Frame", "bar", "draw", "headline", "kpi_page", "link", "locked", "style", "wall"]
+__all__ = ["Frame", "bar", "drawn", "headline", "kpi_page", "link", "locked", "style", "wall"]
 
 KPI_FILE = Path(__file__).parents[1] / "kpi.py"
 CSS = (Path(__file__).parent / "cards.css").read_text(encoding="utf-8")
-NARROWEST = 268
-"""Pixels: three cards a row beside the sidebar at 1,400, five at 1,920, one at 390."""
-LONG_TITLE = 30
-"""Characters that fit a card; what is longer is cut, and then shown whole on hover."""
 INDENT = "\u00a0"
-"""Half a rem at the size of a value, as a link is indented, so that title, number and lines stand on one edge."""
+"""Half a rem at the size of a value, as a link is indented, so that texts stand on one edge."""
+TONES = {"green": "good", "red": "bad", "gray": "none"}
+"""What Streamlit's colours are called in our style sheet."""
 
 
 @cache
 def kpi_page() -> st.Page:
-    """The page that cards lead to. A board links to it dozens of times, and a path would be looked up each time."""
+    """The page of a KPI. The scorecard links to it dozens of times, and a path would be looked up each time."""
     return st.Page(KPI_FILE, url_path="kpi")
 
 
@@ -53,36 +52,31 @@ class Frame:
 
 def style() -> None:
     """Our style sheet, once a page."""
-    st.html(f"<style>{CSS}</style>")
+    st.html(f"<style>{CSS}\n{icons.css()}</style>")
 
 
-def wall(cards: Iterable[Card], frame: Frame) -> None:
-    """Cards side by side, as many a row as fit."""
-    grid = st.grid(min_column_width=NARROWEST, border=True)
-    for card in cards:
-        if card.kpi is None or card.score is None:
-            locked(card, grid)
-        else:
-            with grid.container(gap="xsmall"):
-                draw(card, card.kpi, card.score, frame)
+def wall(cards: Iterable[Card], frame: Frame, *, name: str = "", tally: str = "") -> None:
+    """Cards side by side, as many a row as fit, under a heading if they have a name."""
+    heading = f'<h3 class="kpi-heading">{text.escaped(name)} <small>{text.escaped(tally)}</small></h3>' if name else ""
+    st.html(f'{heading}<div class="kpi-wall">{"".join(drawn(card, frame) for card in cards)}</div>')
 
 
-def draw(card: Card, kpi: Kpi, score: Score, frame: Frame) -> None:
-    """One open card into the present container."""
+def drawn(card: Card, frame: Frame) -> str:
+    """One card; of a KPI that may not be seen, its title alone."""
+    title = text.escaped(card.title)
+    if card.kpi is None or card.score is None:
+        return (
+            f'<article class="kpi-card kpi-locked" aria-label="{title}, locked">'
+            f'{icons.icon(text.LOCKED.icon)}<span title="{title}">{title}</span></article>'
+        )
     look = text.look_of(card)
-    link(card)
-    direction, colour = _movement(score)
-    moved, _, since = score.change.text.partition(" from ")
-    st.metric(
-        text.badge(look),
-        INDENT + text.md(text.value(score.value, kpi, frame.company.currency)),
-        text.md(moved) or None,
-        delta_color=colour,
-        delta_arrow=direction,
-        delta_description=text.md(f"from {since}") if since else None,
-        chart_data=_sparkline(score),
+    amount = text.escaped(text.value(card.score.value, card.kpi, frame.company.currency))
+    return (
+        f'<article class="kpi-card" aria-label="{title}">{link(card)}'
+        f'<div><span class="kpi-badge kpi-{look.tone}">{icons.icon(look.icon)}{look.word}</span></div>'
+        f'<div class="kpi-value">{amount}</div>{_change(card.score)}'
+        f"{_sparkline(card.score)}{_foot(card, card.score, frame, look)}</article>"
     )
-    st.html(_foot(card, score, frame, look))
 
 
 def headline(card: Card, frame: Frame) -> None:
@@ -103,21 +97,16 @@ def headline(card: Card, frame: Frame) -> None:
     st.html(f'<div class="kpi-facts">{facts}</div>')
 
 
-def link(card: Card) -> None:
-    """The way to a KPI's page, under its name."""
-    st.page_link(
-        kpi_page(),
-        label=f"**{text.md(card.title)}**",
-        icon="",
-        width="stretch",
-        help=text.md(card.title) if len(card.title) > LONG_TITLE else None,
-        query_params={"key": card.key, "grain": card.grain.value},
-    )
+def link(card: Card) -> str:
+    """The way to a KPI's page, under its name; a name that is cut is shown whole on hover."""
+    title = text.escaped(card.title)
+    address = text.escaped(f"{KPI_FILE.stem}?{urlencode({'key': card.key, 'grain': card.grain.value})}")
+    return f'<a class="kpi-title" href="{address}" title="{title}">{title}</a>'
 
 
-def locked(card: Card, place: DeltaGenerator | None = None) -> None:
-    """What there is to say of a KPI without the right to see it: its title."""
-    (place or st).markdown(f"{INDENT}:gray[:material/lock: :small[{text.md(card.title)}]]", wrap=False)
+def locked(card: Card) -> None:
+    """In a list: what there is to say of a KPI without the right to see it, which is its title."""
+    st.markdown(f"{INDENT}:gray[:material/lock: :small[{text.md(card.title)}]]", wrap=False)
 
 
 def _movement(score: Score) -> tuple[Literal["up", "down", "off"], Literal["green", "red", "gray"]]:
@@ -127,17 +116,29 @@ def _movement(score: Score) -> tuple[Literal["up", "down", "off"], Literal["gree
     return ("off" if not amount else "up" if amount > 0 else "down"), colour
 
 
-def _sparkline(score: Score) -> Sequence[float] | None:
-    """Thirty spans; a gap where one has no value. A line needs two points."""
-    points = [float("nan") if point is None else point for point in score.sparkline]
-    return points if sum(point is not None for point in score.sparkline) > 1 else None
+def _change(score: Score) -> str:
+    """How much it moved, and since when."""
+    moved, _, since = score.change.text.partition(" from ")
+    if not moved:
+        return ""
+    direction, colour = _movement(score)
+    arrow = "" if direction == "off" else icons.icon(f"arrow_{direction}")
+    past = f" <span>from {text.escaped(since)}</span>" if since else ""
+    pill = f'<span class="kpi-pill kpi-{TONES[colour]}">{arrow}{text.escaped(moved)}</span>'
+    return f'<div class="kpi-change">{pill}{past}</div>'
+
+
+def _sparkline(score: Score) -> str:
+    """Thirty spans, in the colour of the change."""
+    shape = icons.sparkline(score.sparkline)
+    return f'<div class="kpi-{TONES[_movement(score)[1]]} kpi-past">{shape}</div>' if shape else ""
 
 
 def _foot(card: Card, score: Score, frame: Frame, look: text.Look, *, flat: bool = False) -> str:
     lines = "".join(_lines(card, score, frame))
     notes = " · ".join(text.escaped(note) for note in _notes(score, card, frame))
     note = f'<div class="kpi-note">{notes}</div>' if notes else ""
-    shape = "kpi-foot kpi-flat" if flat or not _sparkline(score) else "kpi-foot"
+    shape = "kpi-foot kpi-flat" if flat else "kpi-foot"
     return f'<div class="{shape} kpi-{look.tone}">{lines}{note}</div>'
 
 

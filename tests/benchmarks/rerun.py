@@ -35,7 +35,7 @@ def copy_with_an_empty_page(into: Path) -> None:
 def measure(url: str, cookie: str) -> tuple[float, float]:
     """Median seconds of an empty page's rerun, and of the daily board's."""
     with RawSession(url, cookie=cookie) as empty, RawSession(url, cookie=cookie) as board:
-        if list(empty.go(EMPTY).elements("metric")) or not list(board.go("daily").elements("metric")):
+        if empty.go(EMPTY).cards or not board.go("daily").cards:
             raise RuntimeError("the pages are not what they should be")
         times = [(empty.go().seconds, board.go().seconds) for _ in range(WARM_UP + RERUNS)][WARM_UP:]
     empties, boards = zip(*times, strict=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from argon2 import PasswordHasher
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from kpi_core.access import SYSTEM
 from kpi_core.model import Actor, Category, Grain, Grant
@@ -258,7 +259,7 @@ def _leaks(run: Run, member: Member, asked: str = "") -> list[str]:
 
 
 def _is_sign_in(run: Run) -> bool:
-    return "Sign in" in run.texts and not list(run.elements("metric"))
+    return "Sign in" in run.texts and not run.cards and not list(run.elements("metric"))
 
 
 # -- pages -----------------------------------------------------------------------------------------------------------
@@ -313,15 +314,10 @@ def test_a_board_has_a_card_for_each_kpi_and_a_title_alone_on_a_locked_one(
     here = {secret.key: secret for secret in SECRETS if secret.grain is BOARDS[page]}
     with company.tab(who) as tab:
         run = tab.go(page)
-    assert len(list(run.elements("metric"))) == len(member.open & here.keys())
-    assert all(here[key].name in _titles(run) for key in member.open & here.keys())
-    locks = [text for text in run.texts if ":material/lock:" in text]
-    assert len(locks) == len(member.locked & here.keys())
-    assert all(any(here[key].name in lock for lock in locks) for key in member.locked & here.keys())
-
-
-def _titles(run: Run) -> str:
-    return "\n".join(link.label for link in run.elements("page_link"))
+    titles = {key: here[key].name for key in here}
+    assert sorted(c.title for c in run.cards if not c.is_locked) == sorted(titles[k] for k in member.open & here.keys())
+    locked = [card for card in run.cards if card.is_locked]
+    assert sorted(card.text for card in locked) == sorted(titles[key] for key in member.locked & here.keys())
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
@@ -363,7 +359,7 @@ def test_the_sign_in_form_leads_to_a_session(company: Company) -> None:
     with RawSession(company.url, cookie=cookie) as tab:
         run = tab.go("daily")
     assert not _is_sign_in(run)
-    assert len(list(run.elements("metric"))) == 1
+    assert len([card for card in run.cards if not card.is_locked]) == 1
     with pytest.raises(Refused):
         sign_in(company.url, "finance_manager", "wrong horse battery")
 
@@ -391,7 +387,7 @@ def test_nobody_resumes_a_session_with_another_cookie(company: Company, thief: s
             assert _leaks(run, company.members[thief]) == []
         assert tab.session_id != session
     if is_open:
-        assert list(owner.go().elements("metric")), "the owner's tab goes on"
+        assert owner.go().cards, "the owner's tab goes on"
         owner.close()
 
 
@@ -428,8 +424,8 @@ def test_after_sign_out_an_open_tab_gets_nothing_more(company: Company) -> None:
     with RawSession(company.url, cookie=cookie) as tab, RawSession(company.url, cookie=cookie) as other:
         fragments = tab.go("daily").fragments
         assert fragments
-        assert list(other.go("daily").elements("metric"))
-        assert list(tab.go(values={"q": "a"}).elements("metric"))
+        assert other.go("daily").cards
+        assert tab.go(values={"q": "a"}).cards
         assert post(company.url, "/sign-out", {}, cookie) == (204, "")
         runs = [other.go(fragment=fragments[-1]) if fragments[-1] in other.talk.run.fragments else other.go()]
         runs += [tab.go(fragment=fragment) for fragment in fragments[-1:]]
@@ -440,6 +436,30 @@ def test_after_sign_out_an_open_tab_gets_nothing_more(company: Company) -> None:
     for run in runs:
         assert _leaks(run, NOBODY, asked=SALES_DAILY.key) == []
     assert all(_is_sign_in(run) for run in runs)
+
+
+def test_a_filter_asks_again_who_may_see_what(company: Company) -> None:
+    """It draws the board without the shell: after sign-out it draws the sign-in, in this tab and in others."""
+    cookie = sign_in(company.url, "ceo", PASSWORD)
+    with RawSession(company.url, cookie=cookie) as tab:
+        tab.go("daily")
+        run = tab.go(values={"q": SALES_DAILY.name})
+        assert [card.title for card in run.cards] == [SALES_DAILY.name]
+        assert run.messages[-1].script_finished == ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
+        assert not run.pages, "the board alone was drawn"
+        assert post(company.url, "/sign-out", {}, cookie) == (204, "")
+        after = tab.go(values={"q": ""})
+    assert _is_sign_in(after)
+    assert _leaks(after, NOBODY) == []
+
+
+def test_a_filter_sends_a_person_nothing_that_the_tracker_would_not(company: Company) -> None:
+    with company.tab("viewer") as viewer:
+        viewer.go("daily")
+        run = viewer.go(values={"q": "a"})
+        assert run.cards
+        assert all(card.is_locked for card in run.cards)
+        assert _leaks(run, company.members["viewer"]) == []
 
 
 def test_the_button_signs_out_every_tab(company: Company) -> None:

@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from urllib.parse import unquote, urlencode
 
 import pytest
-from streamlit.proto.Metric_pb2 import Metric
 
 from kpi_core import status
 from kpi_core.model import (
+    Actor,
     Bounds,
+    Card,
     Category,
     Company,
     Direction,
@@ -28,9 +30,10 @@ from kpi_core.model import (
 from kpi_core.periods import Calendar, span_of
 from kpi_core.service.tracker import Tracker
 from kpi_core.store import open_store
-from pages.ui import cards, session
+from pages.ui import cards, icons, session
 from pages.ui import format as text
 from tests.pages.cast import CHIEF, HOSTILE, NOW, TODAY, company, screen, stock
+from tests.shown_cards import ShownCard, shown_cards
 
 COMPANY = Company()
 CALENDAR = Calendar.of(COMPANY)
@@ -49,13 +52,11 @@ def signed_in(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "tracker", lambda: tracker)
 
 
-def card(name: str) -> tuple[Metric, str, str]:
-    """The card of the KPI with this name: its number, its link's label, its foot."""
+def card(name: str) -> ShownCard:
+    """The card of the KPI with this name."""
     at = screen("daily", q=name).run()
-    links = [link.proto.label for link in at.get("page_link")]
-    feet = [html.proto.body for html in at.get("html") if html.proto.body.startswith("<div")]
-    assert len(at.metric) == len(links) == len(feet) == 1
-    return at.metric[0].proto, links[0], feet[0]
+    (found,) = shown_cards(html.proto.body for html in at.get("html"))
+    return found
 
 
 def scored(value: str | None, target: str | None = "100", *, kpi: Kpi | None = None) -> Score:
@@ -72,53 +73,65 @@ def scored(value: str | None, target: str | None = "100", *, kpi: Kpi | None = N
 @pytest.mark.parametrize(
     ("name", "says"),
     {
-        "exceeds": ("open deals", ("green", "Exceeds", "120")),
-        "needs attention": ("leads", ("orange", "Needs attention", "70")),
-        "critical": ("backlog", ("red", "Critical", "150")),
-        "no target": ("visits", ("gray", "No target", "50")),
-        "no data": ("silence", ("gray", "No data", "—")),
+        "exceeds": ("open deals", ("good", "Exceeds", "120")),
+        "needs attention": ("leads", ("warn", "Needs attention", "70")),
+        "critical": ("backlog", ("bad", "Critical", "150")),
+        "no target": ("visits", ("none", "No target", "50")),
+        "no data": ("silence", ("none", "No data", "—")),
     }.items(),
 )
 def test_a_status_is_told_by_colour_icon_and_word(name: str, says: tuple[str, tuple[str, str, str]]) -> None:
-    kpi, (colour, word, value) = says
-    number, _, _ = card(kpi)
-    assert re.fullmatch(rf":{colour}-badge\[:material/\w+: {word}\]", number.label), name
-    assert number.body.strip() == value
+    kpi, (tone, word, value) = says
+    found = card(kpi)
+    assert (found.tone, found.status, found.value) == (tone, word, value), name
+    assert found.icon in icons.SHAPES
 
 
 def test_every_status_differs_from_every_other_by_icon_and_by_word() -> None:
     looks = list(text.LOOKS.values())
     assert len({look.icon for look in looks}) == len({look.word for look in looks}) == len(Status)
+    drawn = [icons.SHAPES[look.icon] for look in (*looks, text.LOCKED, text.NOT_CONNECTED)]
+    assert len(set(drawn)) == len(Status) + 2
 
 
 def test_a_change_is_coloured_by_what_it_means_and_not_by_its_sign() -> None:
-    better, _, _ = card("open deals")
-    worse, _, _ = card("backlog")
-    same, _, _ = card("pipeline")
-    assert (better.delta, better.delta_description, better.color) == ("\\+5", "from yesterday", Metric.GREEN)
-    assert (worse.delta, worse.color) == ("\\+10", Metric.RED)
-    assert better.direction == worse.direction == Metric.UP
-    assert (same.delta, same.color, same.direction) == ("no change", Metric.GRAY, Metric.NONE)
+    better, worse, same = card("open deals"), card("backlog"), card("pipeline")
+    assert (better.change, better.since, better.change_tone) == ("+5", "from yesterday", "good")
+    assert (worse.change, worse.change_tone) == ("+10", "bad")
+    assert better.arrow == worse.arrow == "arrow_up"
+    assert (same.change, same.change_tone, same.arrow) == ("no change", "none", "")
 
 
 def test_a_card_shows_its_value_compact_and_in_its_unit() -> None:
-    assert card("pipeline")[0].body.strip() == "\\$1\\.2M"
+    assert card("pipeline").value == "$1.2M"
 
 
 def test_a_card_has_a_sparkline_of_thirty_spans() -> None:
-    assert len(card("leads")[0].chart_data) == 30
+    assert points(card("leads").sparkline) == [30]
+
+
+def test_a_sparkline_has_a_gap_where_a_span_has_no_value() -> None:
+    assert points(icons.sparkline([1.0, 2.0, None, 3.0, None, 4.0, 5.0])) == [2, 1, 2]
+    assert icons.sparkline([None, 3.0, None]) == icons.sparkline([]) == ""
+    assert points(icons.sparkline([0.0, 0.0])) == [2]
+
+
+def points(picture: str) -> list[int]:
+    """How many spans each line of a sparkline goes through."""
+    path = re.search(r' d="([^"]+)"', unquote(picture))
+    assert path
+    return [line.count("L") + 1 for line in path[1].split("M")[1:]]
 
 
 def test_a_card_without_values_has_no_sparkline_and_says_why() -> None:
-    number, _, foot = card("silence")
-    assert not number.chart_data
-    assert "no value" in foot or "nothing" in foot or "entered" in foot
+    found = card("silence")
+    assert not found.sparkline
+    assert "no value" in found.foot or "nothing" in found.foot or "entered" in found.foot
 
 
 def test_a_card_opens_its_kpi_at_its_grain() -> None:
-    at = screen("weekly", q="cash").run()
-    link = next(link.proto for link in at.get("page_link"))
-    assert (link.page, link.query_string) == ("kpi", "key=cash&grain=weekly")
+    (found,) = shown_cards(html.proto.body for html in screen("weekly", q="cash").run().get("html"))
+    assert found.href == "kpi?key=cash&grain=weekly"
 
 
 # The bar
@@ -151,7 +164,7 @@ def test_an_open_flow_has_a_tick_where_it_should_be_by_now() -> None:
 
 
 def test_a_card_says_its_target_and_progress() -> None:
-    _, _, foot = card("leads")
+    foot = card("leads").foot
     assert "Target 100" in foot
     assert "70 %" in foot
 
@@ -165,10 +178,35 @@ def test_less_is_better_where_the_kpi_says_so() -> None:
 
 
 def test_a_hostile_name_is_shown_as_it_was_typed() -> None:
-    _, label, foot = card("evil")
-    plain = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", label).replace("\u2060", "")
-    assert plain == f"**{HOSTILE}**"
-    assert "<b>b</b>" not in foot
+    at = screen("daily", q="evil").run()
+    bodies = [html.proto.body for html in at.get("html")]
+    (found,) = shown_cards(bodies)
+    assert found.title == HOSTILE
+    assert "<b>b</b>" not in "".join(bodies)
+
+
+def test_a_hostile_name_stays_in_its_place_on_a_locked_card_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "actor", lambda: Actor("m", "M", frozenset(), frozenset({"kpis.marketing.view"})))
+    at = screen("daily", q="evil").run()
+    (found,) = shown_cards(html.proto.body for html in at.get("html"))
+    assert (found.title, found.is_locked, found.text) == (HOSTILE, True, HOSTILE)
+
+
+@pytest.mark.parametrize("said", ['"><script>alert(1)</script>', "' onclick='x", "</article><a href=x>", "&lt;b&gt;"])
+def test_no_part_of_a_card_lets_html_through(said: str) -> None:
+    kpi = stock("k", Category.SALES, name=said)
+    score = replace(scored("50"), reason=said, freshness=said)
+    score = replace(score, change=replace(score.change, text=f"{said} from {said}"))
+    (found,) = shown_cards(
+        [
+            cards.drawn(
+                Card(said, said, Category.SALES, Grain.DAILY, kpi=kpi, score=score), cards.Frame(COMPANY, CALENDAR)
+            )
+        ]
+    )
+    assert (found.title, found.change, found.since) == (said, said, f"from {said}")
+    assert found.foot.count(said) == 2
+    assert found.href == f"kpi?{urlencode({'key': said, 'grain': 'daily'})}"
 
 
 @pytest.mark.parametrize(
