@@ -348,5 +348,5 @@ def _strings(value: object) -> Iterator[str]:
         for _, part in value.ListFields():
             yield from _strings(part)
     elif not isinstance(value, bytes | int | float):
-        for part in value.values() if hasattr(value, "values") else value:  # type: ignore[attr-defined]
+        for part in value.values() if hasattr(value, "values") else value:
             yield from _strings(part)

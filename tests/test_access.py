@@ -98,7 +98,7 @@ def test_the_most_specific_wins(name: str, rows: list[tuple[bool | None, str]], 
         "no_role": {"role": "ceo"},
     }
     field = {"view": "can_view", "edit": "can_edit", "set_targets": "can_set_targets"}[action]
-    grants = tuple(Grant(SALES.id, **whose[who], **{field: says}) for says, who in rows)  # type: ignore[arg-type]
+    grants = tuple(Grant(SALES.id, **whose[who], **{field: says}) for says, who in rows)
     asking = actor("mia", "sales_manager", "viewer", grants=grants)
     assert can(asking, action, SALES).allowed is allowed
     assert can(asking, action, DERIVED), "rows speak of their own KPI alone"

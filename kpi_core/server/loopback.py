@@ -201,7 +201,7 @@ def _steps(house: House, command: Command) -> Iterator[str]:
             said.put(("result", command.run(house, lambda share, text: said.put(("progress", [share, text])))))
         except KpiError as error:
             said.put(("error", _told(error)))
-        except Exception:
+        except Exception:  # the outermost of a command: whatever it was, the caller waits for an answer
             log.exception("command failed", command=command.name)
             said.put(("error", {"kind": "Unavailable", "says": "the server failed at it; its log says why"}))
 

@@ -46,7 +46,7 @@ class Job:
             self.work()
         except KpiError as error:
             log.error("job failed", job=self.name, reason=str(error))
-        except Exception:
+        except Exception:  # the outermost of a job: the next round must come all the same
             log.exception("job failed", job=self.name)
 
 

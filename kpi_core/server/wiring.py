@@ -140,7 +140,7 @@ class House:
             self.sweep()
             try:
                 shown, users = self._made(DEFAULT_SEED if seed is None else seed, on_progress)
-            except BaseException:
+            except BaseException:  # an interrupt too leaves nothing half made
                 self.sweep()
                 raise
             self._show(shown)
@@ -207,7 +207,7 @@ class House:
             load_demo(shown.tracker, read_catalog([CATALOG]), demo, ids=ids, progress=on_progress)
             with self.main.write() as conn:
                 self._note_start(conn, {"with": "demo", "seed": seed})
-        except BaseException:
+        except BaseException:  # an interrupt too lets go of the file
             shown.store.close()
             raise
         return shown, users
@@ -278,7 +278,7 @@ def build(settings: Settings, *, clock: Clock = utc_now, passwords: Passwords | 
         built.reconcile()
         if main.is_duckdb and not built.is_demo:
             built.sweep()  # of a try that was killed; on PostgreSQL another process may be making one just now
-    except BaseException:
+    except BaseException:  # an interrupt too lets go of the file
         main.close()
         raise
     return built

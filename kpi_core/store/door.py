@@ -182,7 +182,7 @@ def open_store(
     try:
         with postgres.explained(parsed):
             store._prepare(migrations)
-    except BaseException:
+    except BaseException:  # an interrupt too lets go of the file
         store.close()
         raise
     return store

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -182,8 +183,8 @@ class Company:
     members: Mapping[str, Member]
     ids: Mapping[str, int]
 
-    def tab(self, who: str, **how: object) -> RawSession:
-        return RawSession(self.url, cookie=self.members[who].cookie or None, **how)  # type: ignore[arg-type]
+    def tab(self, who: str, **how: Any) -> RawSession:
+        return RawSession(self.url, cookie=self.members[who].cookie or None, **how)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -240,8 +241,8 @@ def test_starting_empty_removes_the_demo(house: House) -> None:
 def test_a_demo_that_fails_halfway_leaves_all_as_it_was(
     furnished: House, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    def fails(*args: object, **options: object) -> None:
-        small_demo(*args, **options)  # type: ignore[arg-type]
+    def fails(*args: Any, **options: Any) -> None:
+        small_demo(*args, **options)
         raise OSError("no space left on device")
 
     monkeypatch.setattr("kpi_core.service.demo.load_demo", fails)
@@ -262,8 +263,8 @@ def test_a_demo_that_fails_halfway_leaves_all_as_it_was(
 def test_a_demo_whose_making_was_killed_is_swept_away_at_the_next_start(
     house: House, settings: Settings, clock: Clock, weak_passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*args: object, **options: object) -> None:
-        small_demo(*args, **options)  # type: ignore[arg-type]
+    def killed(*args: Any, **options: Any) -> None:
+        small_demo(*args, **options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("kpi_core.service.demo.load_demo", killed)
@@ -330,9 +331,14 @@ def test_readers_see_one_company_or_the_other_while_the_demo_comes_and_goes(furn
     assert seen <= {tuple(own), ("Made Up",)}
 
 
-def test_a_refresh_gives_way_to_a_change_of_what_is_shown(house: House) -> None:
+def test_a_refresh_gives_way_to_a_change_of_what_is_shown(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(house.tracker, "recalculate", asked.append)
     with house._change():
-        house.refresh()  # returns at once, and did nothing
+        house.refresh()  # returns at once
+        assert asked == []
+    house.refresh()
+    assert asked == [SYSTEM]
 
 
 # --- on PostgreSQL ----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -22,8 +23,8 @@ def day(on: date) -> Span:
     return Span(Grain.DAILY, on, on + timedelta(days=1))
 
 
-def reading(kpi_id: int, on: date, value: str | None, **more: object) -> Reading:
-    return Reading(kpi_id, day(on), Decimal(value) if value is not None else None, **more)  # type: ignore[arg-type]
+def reading(kpi_id: int, on: date, value: str | None, **more: Any) -> Reading:
+    return Reading(kpi_id, day(on), Decimal(value) if value is not None else None, **more)
 
 
 MONDAY = date(2026, 11, 16)
@@ -99,8 +100,8 @@ def test_a_correction_is_a_new_row_and_the_old_one_stays_as_known_then(store: St
     assert told == [(100, "ada", None, None), (112, "import", "batch 41", 41)]
 
 
-def _versions(connection: object) -> list[Reading]:
-    return values.versions(connection, 1, day(MONDAY))  # type: ignore[arg-type]
+def _versions(connection: sa.Connection) -> list[Reading]:
+    return values.versions(connection, 1, day(MONDAY))
 
 
 def test_an_observation_recorded_twice_in_the_same_moment_goes_by_the_order_of_recording(store: Store) -> None:
